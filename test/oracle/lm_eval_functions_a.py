@@ -498,4 +498,57 @@ nan = float("nan")
 items([[[k % 2, (k * i) % 3 == 0] for k in range(9)] for i in range(3)], "bbq/utils.agg_accuracy_amb", "bbq/utils.agg_accuracy_disamb")
 scores = [[[k % 2, (k * i) % 3 // 2, int(k % 4 > 0), k % 3 == 0] if k % 5 else [1, nan, nan, nan] for k in range(14)] for i in range(1, 4)]
 items(scores + [[[1, nan, nan, nan]], [[1, 0, 0, False]], [[0, 1, 1, True]], [[0, 1, 1, False], [1, 0, 1, False]]], "bbq/utils.agg_amb_bias_scores", "bbq/utils.agg_disamb_bias_scores")
+
+# benches of neighbouring languages
+import evaluate  # noqa: E402
+
+
+class Rouge:
+    """evaluate's metric, which seeds NumPy with the first word of its state: 1234 in lm-eval."""
+
+    def compute(self, predictions, references):
+        np.random.seed(1234)
+        scorer = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeL", "rougeLsum"])
+        aggregator = scoring.BootstrapAggregator()
+        for reference, prediction in zip(references, predictions):
+            given = scorer.score_multi(reference, prediction) if isinstance(reference, list) else scorer.score(reference, prediction)
+            aggregator.add_scores(given)
+        return {k: v.mid.fmeasure for k, v in aggregator.aggregate().items()}
+
+
+evaluate.load = {"rouge": Rouge()}.__getitem__
+pairs = [{"premise": odd(i) + ["!", " .", ""][i % 3], "hypothesis": odd(i, 3) + ["", ".", "?"][i % 3], "sentence1": [odd(i) + " .", odd(i) + ";", None, odd(i), ""][i % 5], "sentence2": odd(i, 3) if i != 8 else None}
+         for i in range(N)]
+benches = ("catalan_bench", "spanish_bench")
+documents(pairs, *(f"{b}/utils.process_doc_nli" for b in benches), *(f"{b}/utils.process_docs_paraphrases" for b in benches), "galician_bench/utils.process_docs_paws", "basque_bench/utils.paws_process_docs", whole=True)
+documents([{"Frase": p["sentence1"], "Paráfrase": p["sentence2"]} for p in pairs], "galician_bench/utils.process_docs_paraphrases", whole=True)
+documents([{"sentence1": p["premise"], "sentence2": p["hypothesis"], "gold_label": ["entailment", "neutral", "contradiction"][i % 3]} for i, p in enumerate(pairs)], "galician_bench/utils.process_doc_nli", whole=True)
+choices = [{"premise": odd(i), "choice1": odd(i, 3, 1), "choice2": odd(i, 7, 2), "question": "cause" if i % 3 else "effect"} for i in range(N)]
+documents(choices, "catalan_bench/utils.process_docs_copa_ca", "spanish_bench/utils.process_docs_copa_es", whole=True)
+documents(choices, "basque_bench/utils.xcopa_doc_to_text", "basque_bench/utils.xcopa_doc_to_choice")
+documents([{"text": odd(i) + "   x  \n y", "summary": odd(i, 3) + "  "} for i in range(N)], "spanish_bench/utils.process_xlsum", "galician_bench/utils.process_summarization", whole=True)
+documents([{"content": odd(i) + "  x", "summaries": {kind: {f"a{k}": odd(i, 3, k) + "   ." for k in (1, 2, 3)} for kind in ("abstractive", "extractive", "extreme")}} for i in range(N)], "catalan_bench/utils.process_doc_cabreu", whole=True)
+results([{"answers": [{"text": odd(i)}, {"text": "x"}]} for i in range(N)], [[["The " + odd(i) + "?", odd(i, 3), "", "a an"][i % 4]] for i in range(N)], "catalan_bench/utils.process_results_qa")
+results([{**d, "questions": ["q"] * len(d["questions"]["input_text"])} for d in coqa], [["\n" * (i % 2) + [odd(i, 7, (i % 3)), "the " + odd(i, 7, i % 3) + "!", "x", ""][i % 4] + "\nmore"] for i in range(N)], "catalan_bench/utils.process_results_coqcat")
+french = ["Le chat, la maison", "chat maison", "un des", "", "Élève l'école", "x"]
+metric([[french[i % 6], french[(i * i + i // 6) % 6]] for i in range(24)], "french_bench/utils.exact", "french_bench/utils.f1")
+documents([{"activity_label": odd(i), "ctx_a": odd(i, 3) + " [title] [step]x", "ctx_b": odd(i, 7), "endings": [odd(i, 9), odd(i, 11)], "label": str(i % 4)} for i in range(N)], "french_bench/utils.process_docs", whole=True)
+paragraphs = [{"paragraph": p["page"]} for p in pages]
+documents(paragraphs, "french_bench/preprocess_wikitext.wikitext_detokenizer")
+results(paragraphs, [[round(-rnd.random() * 99, 2)] for _ in pages], "french_bench/preprocess_wikitext.process_results")
+# lm-eval calls these with one list of the right answer and the text.
+case = {"pairs": [[odd(i), ["so " + odd(i) + "!", odd(i, 3)][i % 2]] for i in range(N)], "metrics": {}}
+for name in ("french_bench/utils.is_included", "french_bench/utils.rouge1", "catalan_bench/utils.rouge1", "noticia/utils.average_len"):
+    case["metrics"][name] = [stored(function(name)([a, b])) for a, b in case["pairs"]]
+cases.append(case)
+items([[[sentences[(i + k) % 5], sentences[(i * k + k) % 5] + " " + odd(k)] for k in range(n)] for i, n in ((1, 12), (2, 5), (3, 1))],
+      *(f"{b}/utils.rouge1_agg" for b in ("catalan_bench", "spanish_bench", "galician_bench", "french_bench", "noticia")), "noticia/utils.average_len_agg")
+documents(truth, "galician_bench/utils.process_docs_gen", whole=True)
+results([{"mc2_targets": {"labels": [(k * k + i) % 2 for k in range(i % 6 + 1)]}} for i in range(N)], [lls(i % 6 + 1) for i in range(N)], "galician_bench/utils.process_results_mc2")
+results([{"correct_answers": [sentences[(i + k) % 5] for k in range(1 + i % 2)], "incorrect_answers": [sentences[(i * 3 + k) % 5] for k in range(i % 3)]} for i in range(N)],
+        [[sentences[(i * i) % 5] + " " + sentences[(i + 3) % 5]] for i in range(N)], "galician_bench/utils.process_results_gen")
+similar = ["3", "4,5 de 5", "nota 7", "", "x 2.25.", "15", "1", "5,9", "٣", "a 4"]
+results([{"relatedness_score": 1 + i / 7} for i in range(N)], [[similar[i % 10] + " " * (i % 3)] for i in range(N)], "portuguese_bench/assin2_utils.process_results_sts")
+items([[[1 + (k * i) % 5, 1 + k / 3] for k in range(9)] for i in (0, 1, 2)] + [[[2.5, 1.5], [3, 4.5]]], "portuguese_bench/assin2_utils.pearson_corr")
+items([[[(k * i) % 2, k % 2] for k in range(9)] for i in (1, 2, 3)], "portuguese_bench/assin2_utils.macro_f1")
 write("functions-c.json", cases)

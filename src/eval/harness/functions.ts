@@ -5,6 +5,7 @@
 import { basename, dirname, join } from "node:path";
 import { QuernError } from "../../errors.js";
 import { BBQ_FUNCTIONS } from "./functions/bbq.js";
+import { BENCH_FUNCTIONS } from "./functions/benches.js";
 import { BIAS_FUNCTIONS } from "./functions/bias.js";
 import { COMPLETION_FUNCTIONS } from "./functions/completions.js";
 import { DETOKENIZED_FUNCTIONS } from "./functions/detokenized.js";
@@ -34,6 +35,7 @@ export const TASK_FUNCTIONS: FunctionTable = new Map<string, TaskFunction>([
   ...DETOKENIZED_FUNCTIONS,
   ...BIAS_FUNCTIONS,
   ...BBQ_FUNCTIONS,
+  ...BENCH_FUNCTIONS,
   ...LANGUAGE_FUNCTIONS,
   ...CLASS_FUNCTIONS,
 ]);

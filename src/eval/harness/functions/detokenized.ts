@@ -133,7 +133,7 @@ function winogradOptions(document: TaskDocument): TaskDocument {
 }
 
 /** The joined text of a field, and its perplexity by the words and bytes of the text with its tokens apart. */
-function perplexities(module: string, detokenizer: string, field: string): NamedFunctions {
+export function perplexities(module: string, detokenizer: string, field: string): NamedFunctions {
   return [
     [`${module}.${detokenizer}`, ofDocument((document) => wikitext(textIn(document, field)))],
     [

@@ -13,7 +13,6 @@ import {
   answerOf,
   choiceIn,
   keeping,
-  likelihoodsOf,
   listIn,
   mapped,
   type NamedFunctions,
@@ -24,7 +23,7 @@ import {
   textsIn,
 } from "./fields.js";
 import { sharedWordsF1, withSingleSpaces } from "./squad-answers.js";
-import { sentencesOf, truthfulShare } from "./truthfulqa.js";
+import { labelledShare, leadingShare, sentencesOf } from "./truthfulqa.js";
 
 /** Articles of languages that have them. */
 const ARTICLES: Readonly<Record<string, PythonRegex>> = Object.fromEntries(
@@ -196,38 +195,13 @@ export const LANGUAGE_FUNCTIONS: NamedFunctions = [
       };
     }),
   ],
-  [
-    "truthfulqa_multilingual/utils.process_results_mc2",
-    {
-      takes: "results",
-      run: (document, results) => ({
-        acc: truthfulShare(listIn(objectIn(document, "mc2_targets"), "labels"), likelihoodsOf(results)),
-      }),
-    },
-  ],
+  ["truthfulqa_multilingual/utils.process_results_mc2", labelledShare],
   ["truthfulqa-multi/utils.process_docs_gen", mapped(translatedTruth)],
   [
     "truthfulqa-multi/utils.process_results_gen",
     { takes: "results", run: (document, results) => truthfulBleu(document, answerOf(results)) },
   ],
-  [
-    "truthfulqa-multi/utils.process_results_mc2",
-    {
-      takes: "results",
-      run: (document, results) => {
-        // All before the first wrong answer are right.
-        const labels = listIn(objectIn(document, "mc2_targets"), "labels").map(Number);
-        const wrong = labels.indexOf(0);
-        if (wrong < 0) throw new QuernError("the document has no wrong answer");
-        return {
-          acc: truthfulShare(
-            labels.map((_, i) => Number(i < wrong)),
-            likelihoodsOf(results),
-          ),
-        };
-      },
-    },
-  ],
+  ["truthfulqa-multi/utils.process_results_mc2", leadingShare],
   ["egyhellaswag/utils.process_docs", wholeHellaswag],
   ["darijahellaswag/utils.process_docs", wholeHellaswag],
   ["moral_stories/utils.process_docs", moralStory],

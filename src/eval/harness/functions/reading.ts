@@ -1,7 +1,7 @@
 /** @file Functions of tasks that answer questions about a text in their own words: CoQA, QASPER and XQuAD. */
 import { QuernError } from "../../../errors.js";
 import { stripped, textOf } from "../python-values.js";
-import type { TaskDocument, TaskFunction } from "../task-function.js";
+import type { TaskDocument, TaskFunction, TaskResult } from "../task-function.js";
 import {
   answerOf,
   flatMapping,
@@ -28,9 +28,11 @@ function conversation(document: TaskDocument): string {
   return text;
 }
 
-/** The answers to the last question: the first annotator's, and others that differ from it. */
-function lastAnswers(document: TaskDocument): readonly string[] {
-  const last = listIn(objectIn(document, "questions"), "input_text").length - 1;
+const turnsOf = (document: TaskDocument): number => listIn(objectIn(document, "questions"), "input_text").length;
+
+/** The answers to the last of some questions: the first annotator's, and others that differ from it. */
+function lastAnswers(document: TaskDocument, turns: number): readonly string[] {
+  const last = turns - 1;
   const answers = [requiredAt(textsIn(objectIn(document, "answers"), "input_text"), last, "the list of answers")];
   const others = document.additional_answers;
   if (others === null || others === undefined) return answers;
@@ -52,6 +54,20 @@ function leaveOneOut(golds: readonly string[], score: (gold: string) => number):
   let sum = 0;
   for (const left of scores.keys()) sum += Math.max(...scores.filter((_, i) => i !== left));
   return sum / golds.length;
+}
+
+/** Exact match and F1 of the answer's first line to the last of some questions. */
+export function conversationScores(
+  document: TaskDocument,
+  turns: number,
+  results: readonly TaskResult[],
+): { readonly em: number; readonly f1: number } {
+  const golds = lastAnswers(document, turns);
+  const answer = stripped(answerOf(results)).split("\n")[0]!;
+  return {
+    em: leaveOneOut(golds, (gold) => exactAnswer(gold, answer)),
+    f1: leaveOneOut(golds, (gold) => answerF1(gold, answer)),
+  };
 }
 
 /** The answer of one annotator to a question about a paper, and its kind. */
@@ -85,19 +101,12 @@ function qasperQuestions(wanted: string): TaskFunction {
 
 export const READING_FUNCTIONS: NamedFunctions = [
   ["coqa/utils.doc_to_text", ofDocument(conversation)],
-  ["coqa/utils.doc_to_target", ofDocument(lastAnswers)],
+  ["coqa/utils.doc_to_target", ofDocument((document) => lastAnswers(document, turnsOf(document)))],
   [
     "coqa/utils.process_results",
     {
       takes: "results",
-      run: (document, results) => {
-        const golds = lastAnswers(document);
-        const answer = stripped(answerOf(results)).split("\n")[0]!;
-        return {
-          em: leaveOneOut(golds, (gold) => exactAnswer(gold, answer)),
-          f1: leaveOneOut(golds, (gold) => answerF1(gold, answer)),
-        };
-      },
+      run: (document, results) => conversationScores(document, turnsOf(document), results),
     },
   ],
   ["qasper/utils.process_docs_bool", qasperQuestions("bool")],
