@@ -84,6 +84,11 @@ await runProcess([
     load: () => import("./commands/eval-check.js"),
   },
   {
+    words: "eval report",
+    summary: "make the page of a finished evaluation, and test what changed against another",
+    load: () => import("./commands/eval-report.js"),
+  },
+  {
     words: "eval summary",
     summary: "summarise results: tasks beside chance, BLiMP and MMLU by part, ChatCORE",
     load: () => import("./commands/eval-summary.js"),

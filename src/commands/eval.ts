@@ -13,21 +13,11 @@ export default defineCommand({
     "quern eval --model smollm2.gguf --tasks my-task.yaml --num-fewshot 5 --apply-chat-template --cache answers --out results",
   ],
   async run(options, { signal, onProgress, print, log, named }) {
-    const { evaluate, evaluationTable } = await import("../eval/index.js");
+    const { comparisonTable, evaluate, evaluationTable } = await import("../eval/index.js");
     const evaluated = await evaluate({ ...options, signal, onProgress, named });
     const { results, counts, seconds, comparison } = evaluated;
     for (const line of evaluationTable({ name: options.model, ...evaluated })) print(line);
-    if (comparison !== null) {
-      const signed = (value: number) => `${value > 0 ? "+" : ""}${value.toFixed(4)}`;
-      for (const { task, metric, difference, lower, upper, p_value, rose, fell } of comparison.tests) {
-        print(
-          `${task} ${metric}: ${signed(difference)} (${signed(lower)} to ${signed(upper)}, p = ${p_value.toPrecision(2)}) ` +
-            `against ${options.against}; ${rose} rose, ${fell} fell`,
-        );
-      }
-      for (const { task, metric, reason } of comparison.untested)
-        log(`warning: ${task} ${metric} is not compared: ${reason}`);
-    }
+    for (const line of comparison === null ? [] : comparisonTable(comparison)) print(line);
     const answered = counts.cached > 0 ? `, ${counts.cached.toLocaleString("en")} answers from the cache` : "";
     print(`${counts.requests.toLocaleString("en")} requests in ${seconds.toFixed(1)} s${answered}`);
     for (const [task, n] of Object.entries(counts.truncated)) {
@@ -52,7 +42,7 @@ export default defineCommand({
       print(`${decontaminate.training_documents.toLocaleString("en")} training documents were compared`);
       for (const line of readLines(decontaminate)) print(line);
     }
-    if (options.out !== undefined) print(`results: ${options.out}`);
+    if (options.out !== undefined) print(`results: ${options.out}; report.html shows every sample`);
     return results;
   },
 });

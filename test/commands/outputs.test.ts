@@ -158,6 +158,17 @@ const cases: Readonly<Record<string, Case>> = {
     },
     writes: "config.json",
   },
+  "eval report": {
+    words: ({ folder }) => {
+      const run = join(folder, "evaluation");
+      mkdirSync(run, { recursive: true });
+      writeFileSync(join(run, "results.json"), '{"results":{"a":{"acc,none":0.5}}}');
+      return ["eval", "report", run];
+    },
+    flag: "--html",
+    isFile: true,
+    writes: "",
+  },
   judge: {
     words: ({ folder }) => {
       const { prompts, answers, judge } = answersIn(folder);

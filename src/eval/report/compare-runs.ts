@@ -7,7 +7,7 @@ import { aggregationOf, isAggregation } from "../harness/aggregations.js";
 import { bootstrapValues } from "../harness/bootstrap.js";
 import { metricOf } from "../harness/metrics.js";
 import { type PairedDifference, pairedShares, pairedT, quantile } from "../statistics/index.js";
-import { areBinary, type EvaluationRun, metricsOf } from "./evaluation-run.js";
+import { areBinary, type EvaluationRun, isMissing, metricsOf } from "./evaluation-run.js";
 import { type Obstacle, type PairedSamples, pairSamples, type SamplePair } from "./paired-samples.js";
 import { leavesOf } from "./result-rows.js";
 
@@ -140,8 +140,8 @@ function metricPairs({ pairs }: PairedSamples): readonly MetricPairs[] {
       const key = `${metric},${pair.ours.filter}`;
       const entry = byKey.get(key) ?? { metric, pairs: [] };
       byKey.set(key, entry);
-      // A metric without a number, which JSON writes as null, has nothing to compare.
-      if (pair.obstacle === null && pair.ours[metric] !== null && pair.theirs[metric] !== null) entry.pairs.push(pair);
+      const isWhole = !isMissing(pair.ours[metric]) && !isMissing(pair.theirs[metric]);
+      if (pair.obstacle === null && isWhole) entry.pairs.push(pair);
     }
   }
   return [...byKey].map(([key, { metric, pairs }]) => ({ key, metric, pairs }));

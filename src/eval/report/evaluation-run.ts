@@ -31,6 +31,9 @@ export function parseMetricKey(
   return { metric: isError ? metric.slice(0, -"_stderr".length) : metric, filter: key.slice(comma + 1), isError };
 }
 
+/** Returns whether a metric has no value for a document: nothing, or NaN, which JSON writes as null. */
+export const isMissing = (value: unknown): boolean => value === undefined || value === null || Number.isNaN(value);
+
 /** Returns whether every value is 0 or 1 (or false or true), and there is one. */
 export function areBinary(values: readonly unknown[]): boolean {
   return values.length > 0 && values.every((value) => value === 0 || value === 1 || typeof value === "boolean");

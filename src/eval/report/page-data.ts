@@ -42,6 +42,8 @@ export interface PageDocument {
   readonly f?: readonly (readonly [filter: string, results: readonly string[]])[];
   /** Metric values. */
   readonly v: readonly unknown[];
+  /** 1 if training data contains the document. */
+  readonly k?: 0 | 1;
   /** The other run; null if it lacks the document. */
   readonly o?: PageOther | null;
 }
@@ -67,6 +69,8 @@ export interface PageData {
   readonly cutTo: number | null;
   /** Tasks whose samples are not there. */
   readonly missing: readonly string[];
+  /** Whether documents were looked up in training data. */
+  readonly isDecontaminated: boolean;
 }
 
 /** Pages beyond this size open slowly. */
@@ -103,9 +107,10 @@ export function pageData(
     const bytes = blocks.reduce((sum, { length }) => sum + length, 0);
     return { blocks, bytes, cutTo: writer.hasCut ? cut : null };
   };
+  const isDecontaminated = views.some((view) => view.some((document) => document.isContaminated !== undefined));
   let made = attempt(Number.POSITIVE_INFINITY);
   for (const cut of CUTS) if (made.bytes > mostBytes) made = attempt(cut);
-  return { tasks, documents, blocks: made.blocks, cutTo: made.cutTo, missing };
+  return { tasks, documents, blocks: made.blocks, cutTo: made.cutTo, missing, isDecontaminated };
 }
 
 function pageTask(run: EvaluationRun, name: string, views: readonly ViewedDocument[]): PageTask {
@@ -158,6 +163,7 @@ class BlockWriter {
       ...(view.rolling === null ? {} : { l: view.rolling }),
       ...this.#answers(view),
       v: values(view),
+      ...(view.isContaminated === undefined ? {} : { k: view.isContaminated ? 1 : 0 }),
       ...(hasOther ? { o: other === undefined ? null : this.#other(view, other, values(other.view)) } : {}),
     };
     const json = JSON.stringify(document);

@@ -97,7 +97,9 @@ function checkResults(value: unknown, { folder, results: name }: RunFiles): Eval
   const groups = filled.group_subtasks;
   const oddGroup = Object.keys(groups).find((name) => !isList(groups[name], "string"));
   if (oddGroup !== undefined) throw wrong(`the tasks of the group ${show(oddGroup)} must be a list of names`);
-  return { ...value, ...filled } as unknown as EvaluationResults;
+  const { decontaminate, ...others } = value;
+  const isWhole = isRecord(decontaminate) && isRecord(decontaminate.results);
+  return { ...others, ...filled, ...(isWhole && { decontaminate }) } as unknown as EvaluationResults;
 }
 
 /** The keys whose values are by task, and the settings. */

@@ -83,7 +83,7 @@ function conclusionOf(rows: readonly ResultRow[], comparison: RunComparison | un
     const sure = comparison.tests.filter(({ lower, upper }) => lower > 0 || upper < 0);
     const better = sure.filter(({ difference, higher_is_better }) => difference > 0 === (higher_is_better !== false));
     return sure.length === 0
-      ? `No difference from the other run is larger than its interval (${comparison.tests.length} compared).`
+      ? `No difference from the other run stands out: all ${comparison.tests.length} intervals contain 0.`
       : `Of ${comparison.tests.length} metrics compared with the other run, better: ${better.length}, worse: ${sure.length - better.length}, within their intervals: ${comparison.tests.length - sure.length}.`;
   }
   const [first] = rows;

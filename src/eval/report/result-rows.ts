@@ -97,7 +97,7 @@ function rowsOf(run: EvaluationRun, name: string, { depth, isGroup, chances }: P
         ...{ name, isGroup, depth, key, metric, filter, value, error, documents },
         shots: shots[name] ?? null,
         interval: intervalOf(run, name, metric, filter, value, error),
-        chance: GUESSED.includes(metric) ? chanceOf(leavesOf(name, group_subtasks), chances, run, value, key) : null,
+        chance: chanceOf(leavesOf(name, group_subtasks), metric, chances, run, value, key),
         higherIsBetter: higher_is_better[name]?.[metric] ?? null,
         ...(decontaminate && { clean: cleanValue(decontaminate.results[name] ?? {}, metric, filter) }),
       },
@@ -136,8 +136,18 @@ function intervalOf(
 /** Metrics that guessing among the choices gives a known share of. */
 const GUESSED: readonly string[] = ["acc", "acc_norm", "acc_bytes", "acc_mutual_info", "mc1"];
 
+/** Returns the chance level that a task states in its metadata; it holds for exact matches too. */
+function statedChance({ results }: EvaluationRun, task: string): number | null {
+  const metadata = results.configs[task]?.metadata;
+  const chance =
+    typeof metadata === "object" && metadata !== null && "chance" in metadata ? metadata.chance : undefined;
+  return typeof chance === "number" && chance >= 0 && chance <= 1 ? chance : null;
+}
+
 /** Returns the share that a uniform guess among the choices gets right; null if a document has no choices. */
 function chanceLevel(run: EvaluationRun, task: string): number | null {
+  const stated = statedChance(run, task);
+  if (stated !== null) return stated;
   const type = run.results.configs[task]?.output_type;
   if (type !== undefined && type !== "multiple_choice") return null;
   const views = viewDocuments(run, task);
@@ -150,13 +160,18 @@ function chanceLevel(run: EvaluationRun, task: string): number | null {
 /** Combines the chance levels of tasks as their values are combined: by documents, else equally. */
 function chanceOf(
   leaves: readonly string[],
+  metric: string,
   chances: ReadonlyMap<string, number | null>,
-  { results: { results } }: EvaluationRun,
+  run: EvaluationRun,
   value: number,
   key: string,
 ): number | null {
+  const { results } = run.results;
   const having = leaves.filter((leaf) => typeof results[leaf]?.[key] === "number");
-  const levels = having.map((leaf) => chances.get(leaf) ?? null);
+  const levels = having.map((leaf) => {
+    if (GUESSED.includes(metric)) return chances.get(leaf) ?? null;
+    return metric === "exact_match" ? statedChance(run, leaf) : null;
+  });
   if (levels.length === 0 || levels.includes(null)) return null;
   const sizes = having.map((leaf) => Number(results[leaf].sample_len ?? 1));
   const mean = (values: readonly number[], weights: readonly number[]) =>

@@ -20,6 +20,9 @@ export function resultsSection(rows: readonly ResultRow[]): string {
       ? ["Chance: what a uniform guess among the choices gets, the orange line in the plots from 0 to 1."]
       : []),
   ];
+  if (rows.some(({ clean }) => clean !== undefined)) {
+    notes.push("Clean value: without the documents that the training data contains.");
+  }
   const outer = rows.filter(({ depth }) => depth === 0);
   const isLong = rows.length > MOST_ROWS && outer.length < rows.length;
   return section(
@@ -49,6 +52,8 @@ function resultTable(label: string, rows: readonly ResultRow[]): string {
       { name: "95 % interval" },
       { name: "by", kind: "text" },
       { name: "chance" },
+      { name: "contaminated" },
+      { name: "clean value" },
       { name: "", kind: "text" },
     ],
     rows: rows.map((row, i): Cell[] => {
@@ -64,6 +69,8 @@ function resultTable(label: string, rows: readonly ResultRow[]): string {
         row.interval === null ? "" : `${number(row.interval.lower)} to ${number(row.interval.upper)}`,
         row.interval?.kind ?? "",
         row.chance === null ? "" : number(row.chance),
+        row.clean === undefined ? "" : count(row.clean.contaminated),
+        typeof row.clean?.value === "number" ? number(row.clean.value) : "",
         { html: plot(row) },
       ];
     }),

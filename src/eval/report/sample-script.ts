@@ -119,6 +119,7 @@ function sample(item) {
     node("h3", { class: "title" }, name + ", document " + item.i),
     ...(other === null ? [node("p", { class: "small" }, "The other run does not have this document.")] : []),
     ...(other?.x ? [node("p", { class: "warning" }, "Not comparable with the other run: " + OBSTACLES[other.x] + ".")] : []),
+    ...(item.k === 1 ? [node("p", { class: "warning" }, "The training data contains this document.")] : []),
     ...metricTable(item),
     heading(item.l === undefined ? "Prompt" : "Text", sizes.filter(Boolean).join(", ") || "empty"),
     ...(prompt === "" ? [] : [box(tokenSpans(item.p), "prompt-box")]),

@@ -42,6 +42,8 @@ export interface ViewedDocument {
   readonly filtered: readonly { readonly filter: string; readonly results: readonly string[] }[];
   /** By metric and filter, as in `results.json`. */
   readonly values: Readonly<Record<string, unknown>>;
+  /** Whether the training data of `--decontaminate` contains the document; undefined if none was given. */
+  readonly isContaminated: boolean | undefined;
 }
 
 /** Returns the documents of a task, each once with all its filters, in the order of the samples. */
@@ -71,7 +73,8 @@ function viewDocument(samples: readonly EvaluationSample[], delimiter: string): 
   for (const sample of samples) {
     for (const metric of metricsOf(sample)) values[`${metric},${sample.filter}`] = sample[metric];
   }
-  const shared = { docId: first.doc_id, target: shownText(first.target), values };
+  const isContaminated = typeof first.contaminated === "boolean" ? first.contaminated : undefined;
+  const shared = { docId: first.doc_id, target: shownText(first.target), values, isContaminated };
   const requests = Object.values(first.arguments);
   const scored = requests.map((request, i) => scoredRequest(request, first.resps[i]));
   if (scored.length > 0 && scored.every((each) => each !== undefined)) {

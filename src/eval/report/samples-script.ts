@@ -4,8 +4,8 @@ import { SAMPLE_SCRIPT } from "./sample-script.js";
 const LIST_SCRIPT = `
 const at = (id) => document.getElementById(id);
 const { tasks, documents, hasOther } = JSON.parse(at("page-data").textContent);
-const [search, taskFilter, judge, verdict, change, list, rows, found, detail] =
-  ["search", "task", "judge", "verdict", "change", "list", "rows", "found", "detail"].map(at);
+const [search, taskFilter, judge, verdict, change, training, list, rows, found, detail] =
+  ["search", "task", "judge", "verdict", "change", "training", "list", "rows", "found", "detail"].map(at);
 const texts = [];
 const items = [];
 let shown = [];
@@ -75,6 +75,7 @@ function filter() {
       (taskFilter.value === "" || item.t === Number(taskFilter.value)) &&
       (verdict.value === "" || String(outcome(item, item.v)) === verdict.value) &&
       (!hasOther || change.value === "" || hasChange(item, change.value)) &&
+      (!training || training.value === "" || String(item.k) === training.value) &&
       (parts === null || matches(item, query, parts)),
   );
   found.textContent = shown.length === items.length
@@ -162,7 +163,7 @@ function markQuery() {
 let timer = 0;
 const changed = () => { clearTimeout(timer); timer = setTimeout(filter, 120); };
 search.oninput = changed;
-for (const control of [taskFilter, judge, verdict, change]) if (control) control.onchange = filter;
+for (const control of [taskFilter, judge, verdict, change, training]) if (control) control.onchange = filter;
 list.onscroll = draw;
 rows.onclick = ({ target }) => {
   const index = target.closest(".row")?.dataset.index;
@@ -201,7 +202,7 @@ document.onclick = ({ target }) => {
   if (!link) return;
   const wanted = JSON.parse(link.dataset.filter);
   search.value = "";
-  for (const [name, value] of Object.entries({ task: "", judge: "", verdict: "", change: "", ...wanted })) {
+  for (const [name, value] of Object.entries({ task: "", judge: "", verdict: "", change: "", training: "", ...wanted })) {
     const control = at(name);
     if (control) control.value = name === "task" && value !== "" ? String(tasks.findIndex((task) => task.name === value)) : value;
   }

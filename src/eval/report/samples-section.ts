@@ -6,7 +6,7 @@ type Option = readonly [value: string, name: string];
 
 /** Returns the section with its data; empty without samples. */
 export function samplesSection(data: PageData, hasOther: boolean, hasTokens: boolean): string {
-  const { tasks, documents, blocks, cutTo, missing } = data;
+  const { tasks, documents, blocks, cutTo, missing, isDecontaminated } = data;
   const notes = [
     ...(missing.length === 0
       ? []
@@ -37,6 +37,13 @@ export function samplesSection(data: PageData, hasOther: boolean, hasTokens: boo
           ["value", "any value changed"],
           ["obstacle", "not comparable"],
           ["new", "only in this run"],
+        ])
+      : "",
+    isDecontaminated
+      ? select("training", "Training data", [
+          ["", "all"],
+          ["1", "contains it"],
+          ["0", "does not"],
         ])
       : "",
     hasTokens ? '<label class="check"><input id="borders" type="checkbox" checked> Token borders</label>' : "",
