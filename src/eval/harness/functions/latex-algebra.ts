@@ -203,7 +203,6 @@ class Reader {
   /** `{…}`, or one atom. */
   #script(hasFunctions: boolean): Formula | null {
     if (this.next === "{") return this.#bracket();
-    if (this.isLenient && this.next === "-") return this.#signed(hasFunctions);
     return this.#postfix(hasFunctions);
   }
 

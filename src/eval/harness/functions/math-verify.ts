@@ -1,21 +1,7 @@
 /**
- * @file Finds the final answer of a solution in LaTeX or plain text, and compares answers by value: numbers, formulas, equations,
- * inequalities, sets, intervals. Follows the package `math_verify`, which lm-eval uses; matrices and integrals are compared as text.
+ * @file Finds the final answer of a solution in LaTeX or plain text, as the package `math_verify` does, which lm-eval uses.
  */
-import { isSameFormula, type ParsedFormula, parseFormula } from "./latex-algebra.js";
-
-/** An answer that has been read. */
-type Answer =
-  | { readonly kind: "formula"; readonly formula: ParsedFormula; readonly source: string }
-  /** `(1, 2]` has the brackets `(]`; a set has `{}`. */
-  | { readonly kind: "list"; readonly brackets: string; readonly items: readonly Answer[] }
-  | {
-      readonly kind: "relation";
-      readonly sign: string;
-      readonly sides: readonly [Answer, Answer];
-      readonly name: string;
-    }
-  | { readonly kind: "word"; readonly text: string };
+import { type Answer, answerOf, formulaAnswer, isSame } from "./answer-values.js";
 
 interface Extracted {
   readonly answers: readonly Answer[];
@@ -95,12 +81,12 @@ function extract(text: string, hasPlain: boolean): Extracted {
       }
       const texts = sources.map((source) => (kind === "plain" ? plainText(source) : normalized(source)));
       first ??= texts.join(" and ");
-      const answers = texts.map(kind === "plain" ? plainAnswer : answerOf);
+      const answers = texts.map(kind === "plain" ? plainAnswer : valueOfLatex);
       if (answers.includes(null)) continue;
       const [only] = answers as readonly Answer[];
       if (answers.length === 1) return { answers: withPercent(only, sources[0]), text: first };
       const items = (answers as readonly Answer[]).flatMap((answer) =>
-        answer.kind === "list" && answer.brackets === "{}" ? answer.items : [answer],
+        answer.kind === "list" && /^(\{\})?$/.test(answer.brackets) ? answer.items : [answer],
       );
       return { answers: [{ kind: "list", brackets: "{}", items }], text: first };
     }
@@ -156,173 +142,51 @@ function environmentsIn(text: string): readonly string[] {
   });
 }
 
-const UNIT = /(?<=[\d})])\s*\\(?:text|mathrm|mbox)\{\s*[^{}]*\}(?:\^\{?\d\}?)?$/;
+/** Units after a number. */
+const UNIT_NAMES =
+  "integer|point|feet|digit|pound|meal|edge|student|multiple|degree|mph|kmph|ft|deg|mile|lb|dm|gm|soldier|inches|inch|" +
+  "cent|gal|acre|coin|gallon|yr|hr|square|rupee|cubic|cc|day|hour|minute|min|second|sec|cube|hectare|unit|kg|g|month|km|" +
+  "m|cm|mm|apple|liter|litre|yard|year|metre|meter|men|man|women|woman|number|way|c|d|h|l|s|t";
+const UNIT = new RegExp(`(?<=[\\d}\\s])\\s*(?:${UNIT_NAMES})(?:s|es)?\\s*$`);
+const UNIT_IN_TEXT = /(?<=[\d})])\s*\\(?:text|textbf|mathrm|mbox)\{\s*[^{}]*\}(?:\^\{?\d\}?)?$/;
 
+/** LaTeX as it is compared as text. */
 function normalized(latex: string): string {
   return latex
     .replace(/\\boxed\{(.*)\}|\\boxed\s+(\S+)/s, "$1$2")
-    .replace(/\\(?:left|right|displaystyle)(?![a-zA-Z])|\\[,!;: ]|\\quad|~/g, "")
+    .replace(/\\(?:left|right|displaystyle)(?![a-zA-Z])|\\[!]|\\quad|~/g, "")
+    .replace(/\\[,;: ]/g, " ")
     .replace(/\\[dt]frac/g, "\\frac")
     .replace(/\^\s*\{?\\circ\}?|\\degree|\\\$|[$]/g, "")
     .replace(/(?<![\d.])\.(?=\d)/g, "0.")
     .trim()
-    .replace(/\\%/g, "")
-    .replace(UNIT, "")
+    .replace(UNIT_IN_TEXT, "")
     .replace(/\\(?:text|mathrm|textbf|mathbf|mbox)\{([^{}]*)\}/g, (whole, inner: string) =>
       /^\s*(?:and|or)\s*$/.test(inner) ? "," : whole,
     )
-    .replace(/[.,;:]+$/, "")
+    .replace(/(?<=\d)\s*(?:and|or)\s*(?=[-\d\\])/g, ",")
+    .replace(UNIT, "")
     .trim();
 }
 
-const plainText = (text: string): string =>
-  text
+/** The value of normalised LaTeX, without percent signs. */
+const valueOfLatex = (latex: string): Answer | null => answerOf(latex.replace(/\\%/g, "").trim());
+
+function plainText(text: string): string {
+  const plain = text
     .replace(/^[\s=]+/, "")
     .replace(/\*\*/g, "")
     .replace(/^[$€£¥₹₽₩]|\s*%$/g, "")
     .replace(/[\s,:$]+$|\.$/g, "")
     .trim();
-
-function plainAnswer(text: string): Answer | null {
-  if (/^-?[\d., ]+$/.test(text)) {
-    const plain = /^-?[1-9]\d{0,2}([ ,]\d{3})+(\.\d+)?$/.test(text)
-      ? text.replace(/[ ,]/g, "")
-      : text.replace(",", ".");
-    return formulaAnswer(plain.replace(/^(-?)0+(?=\d)/, "$1").replace(/^(-?)\./, "$10."));
-  }
-  return formulaAnswer(text.replaceAll("×", "*").replaceAll("÷", "/").replaceAll("**", "^"));
+  if (!/^-?[\d., ]+$/.test(plain)) return plain;
+  const isGrouped = /^-?[1-9]\d{0,2}([ ,]\d{3})+(\.\d+)?$/.test(plain);
+  const number = isGrouped ? plain.replace(/[ ,]/g, "") : plain.replace(",", ".");
+  return number.replace(/^(-?)0+(?=\d)/, "$1").replace(/^(-?)\./, "$10.");
 }
 
-function formulaAnswer(text: string): Answer | null {
-  const formula = parseFormula(text, { isLenient: true });
-  return formula === null ? null : { kind: "formula", formula, source: text };
-}
-
-const RELATION = /(?<!\\)(?:=|<|>|\\leqslant|\\geqslant|\\leq|\\geq|\\le(?![a-z])|\\ge(?![a-z])|\\neq|\\ne(?![a-z]))/g;
-const SIGN_NAMES: Readonly<Record<string, string>> = {
-  "\\leq": "\\le",
-  "\\leqslant": "\\le",
-  "\\geq": "\\ge",
-  "\\geqslant": "\\ge",
-  "\\neq": "\\ne",
-};
-
-/** Reads LaTeX without its environment; null if it is nothing that can be compared. */
-function answerOf(latex: string): Answer | null {
-  const word = /^\\(?:text|mathrm|textbf|mathbf|mbox)\{([^{}]*)\}$/.exec(latex)?.[1];
-  if (word !== undefined && !/^-?[\d.,]+$/.test(word.trim()))
-    return {
-      kind: "word",
-      text: word
-        .trim()
-        .toLowerCase()
-        .replace(/^\((.*)\)$/, "$1"),
-    };
-  const bare = word ?? latex;
-  const signs = [...bare.matchAll(RELATION)];
-  if (signs.length > 0 && !bare.includes(",")) {
-    const [sign] = signs[0];
-    const last = signs[signs.length - 1];
-    const left = answerOf(bare.slice(0, signs[0].index).trim());
-    const right = answerOf(bare.slice(last.index + last[0].length).trim());
-    if (left === null || right === null) return null;
-    const name = bare.slice(0, signs[0].index).trim();
-    return { kind: "relation", sign: SIGN_NAMES[sign] ?? sign, sides: [left, right], name };
-  }
-  const parts = splitAtCommas(bare);
-  const [, open, inside, close] = /^(\(|\[|\\\{)(.*)(\)|\]|\\\})$/s.exec(bare) ?? [];
-  const inner = open === undefined ? [] : splitAtCommas(inside);
-  if (open !== undefined && parts.length === 1 && (inner.length > 1 || open === "\\{")) {
-    const items = inner.map((part) => answerOf(part.trim()));
-    if (items.includes(null)) return null;
-    return { kind: "list", brackets: (open + close).replaceAll("\\", ""), items: items as readonly Answer[] };
-  }
-  if (parts.length > 1 && parts.every((part) => part.trim() !== "") && !/\d,\d{3}(?!\d)/.test(bare)) {
-    const items = parts.map((part) => answerOf(part.trim()));
-    if (items.includes(null)) return null;
-    return { kind: "list", brackets: "{}", items: items as readonly Answer[] };
-  }
-  const sign = /\\pm|\\mp/.exec(bare);
-  if (sign !== null) {
-    const items = ["+", "-"].map((each) => formulaAnswer(bare.replace(/\\pm|\\mp/g, each)));
-    return items.includes(null) ? null : { kind: "list", brackets: "{}", items: items as readonly Answer[] };
-  }
-  return formulaAnswer(bare);
-}
-
-function splitAtCommas(text: string): readonly string[] {
-  const parts = [""];
-  let depth = 0;
-  const plain = text.replace(/(?<=\d),(?=\d{3}(?!\d))/g, "");
-  for (const character of plain) {
-    if ("([{".includes(character)) depth += 1;
-    if (")]}".includes(character)) depth -= 1;
-    if (character === "," && depth === 0) parts.push("");
-    else parts[parts.length - 1] += character;
-  }
-  return parts;
-}
-
-/** The value of an equation whose left side is a variable. */
-const assigned = (answer: Answer): Answer | null =>
-  answer.kind === "relation" && answer.sign === "=" && /^\\?[a-zA-Z]+(_\{?\w+\}?)?$/.test(answer.name)
-    ? answer.sides[1]
-    : null;
-
-const FLIPPED: Readonly<Record<string, string>> = { "<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le" };
-
-function isSame(gold: Answer, given: Answer): boolean {
-  if (given.kind === "relation" && given.sign === "=" && !(gold.kind === "relation" && gold.sign === "=")) {
-    return isSame(gold, given.sides[1]);
-  }
-  if (gold.kind === "relation" && given.kind !== "relation") {
-    const value = assigned(gold);
-    return value !== null && isSame(value, given);
-  }
-  if (gold.kind === "relation" && given.kind === "relation") return isSameRelation(gold, given);
-  if (gold.kind === "list" || given.kind === "list") {
-    // A set of one is its element.
-    if (gold.kind !== "list") return given.kind === "list" && isSingle(given) && isSame(gold, given.items[0]);
-    if (given.kind !== "list") return isSingle(gold) && isSame(gold.items[0], given);
-    return isSameList(gold, given);
-  }
-  if (gold.kind === "word" || given.kind === "word") return wordOf(gold) === wordOf(given);
-  // Numbers are compared to six decimals.
-  return gold.kind === "formula" && given.kind === "formula" && isSameRounded(gold.formula, given.formula);
-}
-
-const wordOf = (answer: Answer): string | null =>
-  answer.kind === "word" ? answer.text : answer.kind === "formula" ? answer.source.toLowerCase() : null;
-
-const isSingle = ({ brackets, items }: Extract<Answer, { kind: "list" }>): boolean =>
-  brackets === "{}" && items.length === 1;
-
-function isSameList(gold: Extract<Answer, { kind: "list" }>, given: Extract<Answer, { kind: "list" }>): boolean {
-  if (gold.items.length !== given.items.length || gold.brackets !== given.brackets) return false;
-  if (gold.brackets !== "{}") return gold.items.every((item, i) => isSame(item, given.items[i]));
-  const left = [...given.items];
-  return gold.items.every((item) => {
-    const at = left.findIndex((other) => isSame(item, other));
-    if (at >= 0) left.splice(at, 1);
-    return at >= 0;
-  });
-}
-
-type Relation = Extract<Answer, { kind: "relation" }>;
-function isSameRelation(gold: Relation, given: Relation): boolean {
-  const [a, b] = gold.sides;
-  const [c, d] = given.sides;
-  if (gold.sign === given.sign && isSame(a, c) && isSame(b, d)) return true;
-  const isMirrored = (FLIPPED[gold.sign] ?? gold.sign) === given.sign;
-  return isMirrored && isSame(a, d) && isSame(b, c);
-}
-
-function isSameRounded(a: ParsedFormula, b: ParsedFormula): boolean {
-  if (isSameFormula(a, b)) return true;
-  if (a.integer !== null && b.integer !== null) return false;
-  const [one, other] = [a, b].map(({ formula }) => formula(() => Number.NaN));
-  return Number.isFinite(one) && Number.isFinite(other) && one.toFixed(6) === other.toFixed(6);
-}
+const plainAnswer = (text: string): Answer | null =>
+  formulaAnswer(text.replaceAll("×", "*").replaceAll("÷", "/").replaceAll("**", "^"));
 
 /**
  * Whether the final answer of a solution is that of the right one.
