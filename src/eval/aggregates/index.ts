@@ -12,7 +12,7 @@ export {
   readTaskBaselines,
   type TaskBaseline,
 } from "./core.js";
-export type { Aggregate, Estimate } from "./estimate.js";
+export { type Aggregate, type Estimate, meanEstimate } from "./estimate.js";
 export { MMLU_CATEGORIES, type MmluSummary } from "./mmlu.js";
 export type { Score } from "./results-file.js";
 export { evaluationSummary, type ModelSummary, type SummaryOptions, type TaskSummary } from "./summary.js";
