@@ -19,13 +19,31 @@ export const startsWithSpace = (text: string): boolean => text !== "" && SPACE.t
 /** Whether a text ends with white space. */
 export const endsWithSpace = (text: string): boolean => text !== "" && SPACE.test(text[text.length - 1]);
 
-/** Python's `text.capitalize()`. */
+/** Python's `text.capitalize()`: the first letter in title case, which is not always its upper case, the others in lower case. */
 export function capitalized(text: string): string {
   const [first = ""] = text;
-  // The title case of a letter differs from its upper case in digraphs and ligatures only.
-  const upper = first.toUpperCase();
-  const title = upper.length > first.length ? upper[0] + upper.slice(1).toLowerCase() : upper;
-  return title + text.slice(first.length).toLowerCase();
+  // A final sigma depends on the letters before it, so the whole text is lowered.
+  return titled(first) + text.toLowerCase().slice(first.toLowerCase().length);
+}
+
+/** Letters that stand for two, by their title case. */
+const DIGRAPHS = ["\u01c5", "\u01c8", "\u01cb", "\u01f2"];
+
+/** The title case of a letter. */
+function titled(letter: string): string {
+  // Georgian writes titles in its only common case.
+  if (/^[\u10d0-\u10ff]$/.test(letter)) return letter;
+  const upper = letter.toUpperCase();
+  const digraph = DIGRAPHS.find((each) => each.toUpperCase() === upper);
+  if (digraph !== undefined) return digraph;
+  // Iota below a Greek letter stays below; it stands beside only in upper case.
+  if (upper.length > 1 && letter.normalize("NFD").includes("\u0345")) {
+    const title = `${upper.slice(0, -1)}\u0345`;
+    return title.length === 2 ? title.normalize("NFC") : title;
+  }
+  if (letter === "\u0149") return upper;
+  // Ligatures and others that upper case spells out.
+  return upper.length > letter.length ? upper[0] + upper.slice(1).toLowerCase() : upper;
 }
 
 /** Whether a value is a Python int; a bool is one. */
