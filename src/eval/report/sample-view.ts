@@ -46,18 +46,31 @@ export interface ViewedDocument {
   readonly isContaminated: boolean | undefined;
 }
 
+interface Views {
+  readonly delimiter: string;
+  readonly documents: readonly ViewedDocument[];
+}
+
+/** The table, the comparison and the page look at the same samples. */
+const viewed = new WeakMap<readonly EvaluationSample[], Views>();
+
 /** Returns the documents of a task, each once with all its filters, in the order of the samples. */
 export function viewDocuments(run: EvaluationRun, task: string): readonly ViewedDocument[] {
+  const samples = run.samples.get(task);
+  if (samples === undefined) return [];
+  const given = run.results.configs[task]?.target_delimiter;
+  const delimiter = typeof given === "string" ? given : " ";
+  const known = viewed.get(samples);
+  if (known?.delimiter === delimiter) return known.documents;
   const byDocument = new Map<number, EvaluationSample[]>();
-  for (const sample of run.samples.get(task) ?? []) {
-    const samples = byDocument.get(sample.doc_id);
-    if (samples === undefined) byDocument.set(sample.doc_id, [sample]);
-    else samples.push(sample);
+  for (const sample of samples) {
+    const own = byDocument.get(sample.doc_id);
+    if (own === undefined) byDocument.set(sample.doc_id, [sample]);
+    else own.push(sample);
   }
-  const delimiter = run.results.configs[task]?.target_delimiter;
-  return [...byDocument.values()].map((samples) =>
-    viewDocument(samples, typeof delimiter === "string" ? delimiter : " "),
-  );
+  const documents = [...byDocument.values()].map((own) => viewDocument(own, delimiter));
+  viewed.set(samples, { delimiter, documents });
+  return documents;
 }
 
 interface Request {

@@ -21,7 +21,7 @@ describe.skipIf(browser === undefined)("the report in Chromium", () => {
   beforeAll(async () => {
     const path = await writeEvaluationReport(folder, run, { against, pieces });
     tab = await openPage(browser as string, pathToFileURL(path).href);
-    await tab.until(`document.body.dataset.ready === "true"`);
+    await tab.until(`document.body?.dataset.ready === "true"`);
   }, 60_000);
   afterAll(async () => {
     await tab?.close();
