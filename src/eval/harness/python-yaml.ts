@@ -20,7 +20,7 @@ import {
 import { QuernError } from "../../errors.js";
 import { escapeControls, quoted } from "../../printable.js";
 import { PythonFloat } from "../../tokenizer/index.js";
-import { type FlatEntry, flatEntries } from "./flat-yaml.js";
+import { type MappingEntry, parseSimpleYaml, type ValueMaker } from "./simple-yaml.js";
 
 /** A Python function that a task file names: `!function utils.process_docs`. */
 export class FunctionReference {
@@ -82,9 +82,7 @@ export function isMapping(value: unknown): value is YamlMapping {
  * @throws QuernError with file and line for what PyYAML refuses
  */
 export function parsePythonYaml(source: string, file: string): YamlValue {
-  const entries = flatEntries(source);
-  const flat = entries === undefined ? undefined : flatMapping(entries, file);
-  return flat ?? parseAnyYaml(source, file);
+  return parseSimpleYaml(source, makerFor(file)) ?? parseAnyYaml(source, file);
 }
 
 /** Parses as `parsePythonYaml` does, always by the full parser. */
@@ -120,15 +118,20 @@ function parsed(source: string, lineCounter: LineCounter): Document {
   });
 }
 
-/** Makes the mapping of a flat file; undefined if a scalar needs the full parser. */
-function flatMapping(entries: readonly FlatEntry[], file: string): YamlMapping | undefined {
+const makerFor = (file: string): ValueMaker<YamlValue> => ({
+  plain: (text) => plainValue(kindOf(text), text),
+  text: (text) => text,
+  function: (name) => new FunctionReference(file, name),
+  list: (items) => items,
+  mapping: simpleMapping,
+});
+
+/** Makes a mapping; undefined if its keys need the full parser. */
+function simpleMapping(entries: readonly MappingEntry<YamlValue>[]): YamlMapping | undefined {
   const made: Record<string, YamlValue> = {};
   const lines = new Map<YamlValue, number>();
-  for (const { key, isQuotedKey, line, style, text } of entries) {
-    if ((!isQuotedKey && kindOf(key) !== "str") || !isObjectKey(key) || key === "__proto__") return undefined;
-    const kind = style === "plain" ? kindOf(text) : "str";
-    const value = style === "function" ? new FunctionReference(file, text) : plainValue(kind, text);
-    if (value === undefined) return undefined;
+  for (const { key, isQuoted, value, line } of entries) {
+    if ((!isQuoted && kindOf(key) !== "str") || !isObjectKey(key) || key === "__proto__") return undefined;
     made[key] = value;
     lines.set(key, line);
   }
