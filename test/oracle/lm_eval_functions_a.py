@@ -58,7 +58,7 @@ modules = {}
 def function(name):
     """folder/module.function of the tasks folder; super_glue's are one deeper."""
     path, _, attribute = name.rpartition(".")
-    folder, module = path.split("/")
+    folder, _, module = path.rpartition("/")
     for parent in ("", "super_glue/", "glue/", "okapi/"):
         file = f"{TASKS}/{parent}{folder}/{module}.py"
         if os.path.exists(file):
@@ -551,4 +551,22 @@ similar = ["3", "4,5 de 5", "nota 7", "", "x 2.25.", "15", "1", "5,9", "٣", "a 
 results([{"relatedness_score": 1 + i / 7} for i in range(N)], [[similar[i % 10] + " " * (i % 3)] for i in range(N)], "portuguese_bench/assin2_utils.process_results_sts")
 items([[[1 + (k * i) % 5, 1 + k / 3] for k in range(9)] for i in (0, 1, 2)] + [[[2.5, 1.5], [3, 4.5]]], "portuguese_bench/assin2_utils.pearson_corr")
 items([[[(k * i) % 2, k % 2] for k in range(9)] for i in (1, 2, 3)], "portuguese_bench/assin2_utils.macro_f1")
+
+# LongBench, EQ-Bench and two exams; LongBench's other metrics need packages that these do not
+for module in ("jieba", "fuzzywuzzy", "rouge"):
+    sys.modules[module] = types.ModuleType(module)
+sys.modules["fuzzywuzzy"].fuzz = sys.modules["rouge"].Rouge = None
+said = ["Paragraph 3", "3 of 3 and 4", "段落12", "", "The Owl!", "joy joyful sad", "12", "an owl"]
+results([{"answers": [["the owl", "3"], ["4"], ["12"], ["3", ""], ["owl"]][i % 5]} for i in range(N)], [[said[(i * i + i // 5) % 8] + " "] for i in range(N)],
+        "longbench/metrics.get_qa_f1_with_score", "longbench/metrics.get_count_with_score")
+results([{"answers": [["Paragraph 3"], ["Paragraph 12", "Paragraph 4"], ["x"]][i % 3]} for i in range(N)], [[said[(i * i + i // 3) % 8]] for i in range(N)], "longbench/metrics.get_retrieval_with_score")
+results([{"answers": [["段落3"], ["段落12", "段落4"]][i % 2]} for i in range(N)], [[said[(i * i + i // 2) % 8]] for i in range(N)], "longbench/metrics.get_retrieval_zh_with_score")
+results([{"answers": [["joyful", "sad"][i % 2]], "all_classes": [["joy", "ful", "joyful", "sad", "sa"], ["joyful", "joy"], ["sad"]][i % 3]} for i in range(N)],
+        [[said[5] if i % 4 else said[i % 8]] for i in range(N)], "longbench/metrics.get_classification_with_score")
+feelings = ["Joy", "Fear", "Relief", "Überraschung"]
+references = [{**{f"emotion{k}": feelings[(k + i) % 4] for k in range(1, 5)}, **{f"emotion{k}_score": [3, "7", 0, 10][(k * i) % 4] for k in range(1, 5)}} for i in range(N)]
+results([{"reference_answer_fullscale": str(r)} for r in references],
+        [["\n".join(f"{f}: {(i * k * 3) % 11}" for k, f in enumerate(feelings[: 3 + (i % 5 > 0)])) + ["", " Anger: 3", "\nJoy: 9"][i % 3 if i > 9 else 0]] for i in range(N)], "eq_bench/utils.calculate_score_fullscale")
+documents([{"context": odd(i), "question": odd(i, 3), **{f"option#{k}": odd(i, 7, k) for k in range(1, 6)}, "gold": i % 5 + 1} for i in range(N)], "csatqa/utils.process_docs", whole=True)
+documents([{"question": odd(i), **{c: odd(i, 3, k) for k, c in enumerate("ABCD")}, "E": [None, "", "e"][i % 3], "F": "f" if i % 6 == 2 else None, "answer": "ABCDE"[i % 5] if i % 3 == 2 else "ABCD"[i % 4]} for i in range(N)], "tmlu/default/utils.process_docs", whole=True)
 write("functions-c.json", cases)

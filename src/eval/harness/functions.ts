@@ -12,6 +12,7 @@ import { DETOKENIZED_FUNCTIONS } from "./functions/detokenized.js";
 import { DROP_FUNCTIONS } from "./functions/drop.js";
 import { EXAM_FUNCTIONS } from "./functions/exams.js";
 import { LANGUAGE_FUNCTIONS } from "./functions/languages.js";
+import { LONG_BENCH_FUNCTIONS } from "./functions/long-bench.js";
 import { READING_FUNCTIONS } from "./functions/reading.js";
 import { REASONING_FUNCTIONS } from "./functions/reasoning.js";
 import { SUPER_GLUE_FUNCTIONS } from "./functions/super-glue.js";
@@ -37,6 +38,7 @@ export const TASK_FUNCTIONS: FunctionTable = new Map<string, TaskFunction>([
   ...BBQ_FUNCTIONS,
   ...BENCH_FUNCTIONS,
   ...LANGUAGE_FUNCTIONS,
+  ...LONG_BENCH_FUNCTIONS,
   ...CLASS_FUNCTIONS,
 ]);
 

@@ -15,6 +15,7 @@ import {
   listIn,
   mapped,
   type NamedFunctions,
+  numberIn,
   ofDocument,
   requiredAt,
   textIn,
@@ -82,6 +83,24 @@ function isBetterFirst(document: TaskDocument): boolean {
   const order = [0, 1];
   new PythonRandom(textIn(document, "activity")).shuffle(order);
   return order[0] === 0;
+}
+
+/** A Korean exam's question with its text and five options. */
+function koreanQuestion(document: TaskDocument): string {
+  const options = [1, 2, 3, 4, 5].map((i) => `(${i}) ${textOf(document[`option#${i}`] ?? null)}`).join("\n");
+  const [context, question] = [textOf(document.context ?? null), textOf(document.question ?? null)];
+  return (
+    `다음을 읽고 정답으로 알맞은 것을 고르시요.\n### Context: ${context}\n### Question: ${question}\n### Options:\n` +
+    `${options}\n### Answer: 주어진 문제의 정답은`
+  );
+}
+
+/** Four options, and a fifth and sixth if there are any. */
+function taiwaneseOptions(document: TaskDocument): TaskDocument {
+  const letters = ["A", "B", "C", "D", ...["E", "F"].filter((letter) => (document[letter] ?? "") !== "")];
+  const gold = letters.indexOf(textIn(document, "answer"));
+  if (gold < 0) throw new QuernError(`the answer ${textIn(document, "answer")} is none of ${letters.join(", ")}`);
+  return { questions: document.question, choices: letters.map((letter) => document[letter]), goal: gold };
 }
 
 export const EXAM_FUNCTIONS: NamedFunctions = [
@@ -177,4 +196,13 @@ export const EXAM_FUNCTIONS: NamedFunctions = [
         .replaceAll("A:", "Answer:"),
     })),
   ],
+  [
+    "csatqa/utils.process_docs",
+    mapped((document) => ({
+      question: koreanQuestion(document),
+      choices: [1, 2, 3, 4, 5].map((i) => `(${i})`),
+      gold: numberIn(document, "gold") - 1,
+    })),
+  ],
+  ["tmlu/default/utils.process_docs", mapped(taiwaneseOptions)],
 ];
