@@ -1,5 +1,6 @@
 /** @file Evaluates a model on tasks and writes what came out: the library function behind `quern eval`. */
 import { createHash } from "node:crypto";
+import { statSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
@@ -60,7 +61,9 @@ export async function evaluate({
   const o = checkOptions(evaluateOptions, given, named);
   const calls = { functions, target, signal, onProgress, named };
   if (o.out === undefined) return evaluateChecked(o, calls);
-  const inputs = [o.data, o.against, o.model].filter((each) => each !== undefined);
+  // A folder of tasks or data may hold the output: nothing there is overwritten.
+  const taskFiles = o.tasks.filter((task) => statSync(task, { throwIfNoEntry: false })?.isFile());
+  const inputs = [...taskFiles, o.against, o.model].filter((each) => each !== undefined);
   return withOutput({ verb: "eval", out: o.out, inputs, layout: LAYOUT, force: o.force }, () =>
     evaluateChecked(o, calls),
   );

@@ -6,8 +6,11 @@ import type { CompileOptions, Program } from "../backends/index.js";
 import { forward, headOf, type ModelConfig, modelVariables } from "../model/index.js";
 import { input, linearCrossEntropy, reshape } from "../tensor/index.js";
 import { type ModelPrograms, modelPrograms, type WeightSource } from "./model-programs.js";
+import type { OnWindow, ScoreOptions, Scorer } from "./scoring.js";
 import { createTreeScorer } from "./tree-scorer.js";
 import { packWindows, type Window } from "./windows.js";
+
+export type { OnWindow, ScoreOptions, Scorer } from "./scoring.js";
 
 /** The input of a scoring program; each array is (B, T). */
 export interface ScoringBatch {
@@ -30,19 +33,6 @@ export interface ScoringProgram {
   readonly packed: boolean;
   /** Returns −log p of every token's target, (B·T); 0 if the target is −100. */
   run(batch: ScoringBatch): Promise<Float32Array>;
-}
-
-/**
- * Called with one value per scored token of a window, from `window.from` on; the arrays are valid during the call.
- * `greedy` is 1 for targets that are the likeliest token, and empty without the scorer's option of that name.
- */
-export type OnWindow<W extends Window> = (window: W, nats: Float32Array, greedy: Float32Array) => void;
-
-export interface ScoreOptions<W extends Window> {
-  readonly signal?: AbortSignal;
-  readonly onWindow: OnWindow<W>;
-  /** Called after each batch with its number of scored tokens. */
-  readonly onScored?: (tokens: number) => void;
 }
 
 /** Marks a position without a target; its loss is 0. */
@@ -122,15 +112,6 @@ function lastUpTo(numbers: ArrayLike<number>, limit: number): number {
     else high = middle;
   }
   return low;
-}
-
-export interface Scorer {
-  /**
-   * Scores windows of any length up to the model's context, with a bounded number of compiled shapes.
-   * @throws QuernError if this machine cannot compile a shape or has too little memory for it
-   */
-  score<W extends Window>(windows: Iterable<W>, options: ScoreOptions<W>): Promise<void>;
-  dispose(): void;
 }
 
 /** Tokens of a full batch. Matrix products with fewer rows are slower; more rows only cost memory. */

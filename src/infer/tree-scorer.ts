@@ -4,7 +4,7 @@ import { forward, headOf, type ModelConfig, modelVariables } from "../model/inde
 import { type Entry, embedding, input, linearTokenStatistics, neg, reshape, variable } from "../tensor/index.js";
 import type { ModelPrograms } from "./model-programs.js";
 import { sortByTokens, type TreeRow, treeRows } from "./prefix-tree.js";
-import type { Scorer } from "./scorer.js";
+import type { Scorer } from "./scoring.js";
 import type { Window } from "./windows.js";
 
 /** Tokens per row. More would save repeated beginnings, but a last row that is partly empty would cost more. */

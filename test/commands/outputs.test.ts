@@ -194,6 +194,19 @@ const cases: Readonly<Record<string, Case>> = {
     fileInput: true,
     writes: "ranking.json",
   },
+  eval: {
+    words: ({ folder }) => {
+      mkdirSync(join(folder, "made"), { recursive: true });
+      writeFileSync(join(folder, "made", "test.jsonl"), '{"q":"one","a":"two"}\n{"q":"three","a":"four"}\n');
+      const task = join(folder, "task.yaml");
+      const keys = ["task: made", "dataset_path: made", "test_split: test", "output_type: loglikelihood"];
+      writeFileSync(task, [...keys, "doc_to_text: q", "doc_to_target: a", ""].join("\n"));
+      const model = join(root, "test", "oracle", "fixtures", "tiny-chat");
+      return ["eval", "--model", model, "--tasks", task, "--data", folder, "--bootstrap", "0", "--threads", "1"];
+    },
+    fileInput: true,
+    writes: "results.json",
+  },
   perplexity: {
     words: ({ input }) => [
       ...[
