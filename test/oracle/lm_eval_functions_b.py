@@ -212,7 +212,6 @@ sets["short"] = [
 document("mathqa/utils.doc_to_choice", "short")
 documents("arithmetic/utils.process_docs", "short")
 document("leaderboard/musr/utils.doc_to_text", "short")
-document("leaderboard/musr/utils.doc_to_choice", "short")
 document("hendrycks_ethics/utils.doc_to_text", "short")
 document("hendrycks_ethics/utils.doc_to_target", "short")
 sets["mmlusr"] = [

@@ -1,4 +1,4 @@
-/** @file Functions of tasks with a choice of answers: GPQA, ArabicMMLU, MathQA, arithmetic, AGIEval, MuSR, ETHICS, MMLU-SR. */
+/** @file Functions of tasks with a choice of answers: GPQA, ArabicMMLU, AGIEval, MuSR, MMLU-SR, ARC. */
 import { QuernError } from "../../../errors.js";
 import { pythonLiteral } from "../python-literal.js";
 import { PythonRandom } from "../python-random.js";
@@ -69,8 +69,6 @@ function arabicPrompt(document: TaskDocument): string {
   return `This is a ${about}. Select the correct answer!\n\nQuestion: ${asked}\n${options.join("\n")}\n\nAnswer:`;
 }
 
-const MATHQA_OPTION = new PythonRegex("[abcd] \\) .*?, |e \\) .*?$");
-
 /** The first of the greatest, `np.argmax`; NaN is greatest. */
 function indexOfGreatest(values: readonly number[]): number {
   const unknown = values.findIndex(Number.isNaN);
@@ -101,13 +99,6 @@ function musrPrompt(document: TaskDocument): string {
   if (!Array.isArray(choices)) throw new QuernError("choices of the document is no list");
   const lines = choices.map((choice, i) => `${i + 1} - ${textOf(choice)}\n`);
   return `${textOf(document.narrative)}\n\n${textOf(document.question)}\n\n${lines.join("")}\nAnswer:`;
-}
-
-/** ETHICS, utilitarianism: whether the better scenario, `activity`, comes first; seeded by its own text. */
-function isFirst(document: TaskDocument): boolean {
-  const order = [0, 1];
-  new PythonRandom(textIn(document, "activity")).shuffle(order);
-  return order[0] === 0;
 }
 
 /** MMLU-SR (Wang et al. 2024): columns without a header; a missing choice is empty. */
@@ -154,30 +145,8 @@ export const MULTIPLE_CHOICE_FUNCTIONS: NamedFunctions = [
     "arabicmmlu/utils.doc_to_choice",
     ofDocument((document) => [..."ABCDE"].filter((_, i) => isTruthy(valueIn(document, `Option ${i + 1}`)))),
   ],
-  [
-    "mathqa/utils.doc_to_choice",
-    ofDocument((document) =>
-      Array.from(MATHQA_OPTION.matches(textIn(document, "options")), ({ groups }) =>
-        [...groups[0]!]
-          .slice(4)
-          .join("")
-          .replace(/[ ,]+$/, ""),
-      ),
-    ),
-  ],
-  [
-    "arithmetic/utils.process_docs",
-    mapped((document) => ({
-      context: stripped(textIn(document, "context"))
-        .replaceAll("\n\n", "\n")
-        .replaceAll("Q:", "Question:")
-        .replaceAll("A:", "Answer:"),
-      completion: valueIn(document, "completion"),
-    })),
-  ],
   ["agieval/utils.process_results_mcqa", severalRight],
   ["leaderboard/musr/utils.doc_to_text", ofDocument(musrPrompt)],
-  ["leaderboard/musr/utils.doc_to_choice", ofDocument((document) => pythonLiteral(textIn(document, "choices")))],
   [
     "leaderboard/mmlu_pro/utils.doc_to_text",
     ofDocument((document) => {
@@ -187,15 +156,6 @@ export const MULTIPLE_CHOICE_FUNCTIONS: NamedFunctions = [
     }),
   ],
   ["leaderboard/mmlu_pro/utils.doc_to_choice", ofDocument(lettersOfOptions)],
-  [
-    "hendrycks_ethics/utils.doc_to_text",
-    ofDocument((document) => {
-      const pair = [textIn(document, "activity"), textOf(valueIn(document, "baseline"))];
-      const [first, second] = isFirst(document) ? pair : pair.reverse();
-      return `Scenario 1: ${first}\nScenario 2: ${second}\nQuestion: Is Scenario 1 preferable?\nAnswer:`;
-    }),
-  ],
-  ["hendrycks_ethics/utils.doc_to_target", ofDocument((document) => Number(isFirst(document)))],
   ...["answer_only", "question_and_answer", "question_only"].map(
     (folder) => [`mmlusr/${folder}/utils.process_docs`, replacedSymbols] as const,
   ),
