@@ -88,11 +88,11 @@ const preferences = defineCommand({
     }
     const common = {
       ...{ model: base, data: [files.train], evalData: [files.heldOut], seed, lora: 16, batch: 8, force: true },
-      // The end of a conversation has the answers. One evaluation, after the last step.
+      // The end of a conversation has the answers.
       ...{
         maxLength: MAX_LENGTH,
         truncate: "left" as const,
-        evalEvery: 1_000_000_000,
+        evalEvery: "end" as const,
         signal,
         onProgress,
         onNote: log,

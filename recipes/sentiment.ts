@@ -109,7 +109,7 @@ const sentiment = defineCommand({
     // 3. A reward model, beside the raters' own ceiling.
     const rated = await reward({
       ...{ ...calls, model: start, data: [files.pairs], evalData: [files.heldOut], out: join(out, "reward") },
-      ...{ minutes: 0.3 * minutes, batch: 16, center: 0.01, evalEvery: 1_000_000_000 },
+      ...{ minutes: 0.3 * minutes, batch: 16, center: 0.01, evalEvery: "end" },
     });
     const accuracy = rated.evaluation as { accuracy: number; accuracy_low: number; accuracy_high: number };
     const ceiling = splitHalfCeiling(heldOutPairs, seed);

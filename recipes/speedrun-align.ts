@@ -104,8 +104,7 @@ export async function alignSpeedrun({ base, out, minutes, seed, print, ...calls 
   const scored = await reward({
     ...common("reward"),
     ...{ model: tuned.checkpoint, data: [at("reward-pairs.jsonl")], out: at("reward"), batch: 16, learningRate: 2e-4 },
-    // One evaluation, after the last step.
-    ...(unseen.length > 0 && { evalData: [at("reward-held-out.jsonl")], evalEvery: 1_000_000_000 }),
+    ...(unseen.length > 0 && { evalData: [at("reward-held-out.jsonl")], evalEvery: "end" as const }),
   });
   const accuracy = scored.evaluation?.accuracy;
   print(

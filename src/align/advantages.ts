@@ -1,4 +1,5 @@
 /** @file Advantages: how much better a completion's rewards are than those of the other completions of its prompt. */
+import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
 
 /** Divisor of a reward's distance from the mean of its group: deviation of the group, of the batch, or none (Dr. GRPO). */
@@ -50,10 +51,10 @@ export function advantagesOf(rows: readonly (readonly (number | null)[])[], opti
   const functions = rows[0]?.length ?? 0;
   const weights = options.weights ?? new Array<number>(functions).fill(1);
   if (rows.length % group !== 0) {
-    throw new QuernError(`${rows.length} completions are not groups of ${group}`, { exitCode: 2 });
+    throw new QuernError(`${counted(rows.length, "completion")} cannot form groups of ${group}`, { exitCode: 2 });
   }
   if (weights.length !== functions) {
-    throw new QuernError(`${weights.length} weights for ${functions} rewards`, { exitCode: 2 });
+    throw new QuernError(`${counted(weights.length, "weight")} for ${counted(functions, "reward")}`, { exitCode: 2 });
   }
   if (estimator === "rloo" && group < 2) {
     throw new QuernError("rloo compares the completions of a prompt and needs at least two of them", { exitCode: 2 });

@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import type { z } from "zod";
 import type { Program } from "../backends/index.js";
+import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
 import type { TrainingBatch } from "../train/index.js";
 import { longestOf, rowsOf } from "./data/batches.js";
@@ -28,7 +29,7 @@ import { learningRateFor, refuseMemory } from "./plan.js";
 import { dropoutValues, openPolicy, type Policy } from "./policy.js";
 import { cached, withOtherModel } from "./precomputed.js";
 import { previewAlignment, runAlignment } from "./run.js";
-import type { AlignCalls, AlignResult, Context, Task } from "./task.js";
+import type { AlignCalls, AlignResult, Context, Previewed, Task } from "./task.js";
 
 export type DpoOptions = z.input<typeof dpoOptions> & AlignCalls;
 type Checked = z.output<typeof dpoOptions>;
@@ -44,7 +45,7 @@ export function dpo(options: DpoOptions): Promise<AlignResult> {
 }
 
 /** Returns the first pairs of a run of `dpo` as the model sees them. */
-export const previewDpo = (options: DpoOptions, count: number): Promise<readonly Preview[]> =>
+export const previewDpo = (options: Previewed<DpoOptions>, count: number): Promise<readonly Preview[]> =>
   previewAlignment(dpoOptions, options, count, prepareDpo);
 
 async function prepareDpo(context: Context<Checked>): Promise<Task> {
@@ -56,7 +57,7 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
   const options = preferenceOptions(o, losses);
   const read = (paths: readonly string[]) => readExamples(paths, ["preference"], { strict: o.strict, signal });
   const { examples, report } = await read(o.data);
-  note(`${examples.length} examples: preferences`);
+  note(`${counted(examples.length, "example")}: preferences`);
   for (const [reason, count] of Object.entries(report.skipped)) note(`skipped ${count}: ${reason}`);
   const isChat = examples.some((example) => example.form === "preference" && typeof example.chosen !== "string");
   const policy = await openPolicy(base, o, { isChat, note });
@@ -70,8 +71,8 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
       const cut = truncatePair(whole, limit, o.truncate ?? "right");
       return { whole, cut };
     });
-  const pairs = await encode(examples, "preferences");
-  const heldOut = o.evalData === undefined ? null : await encode((await read(o.evalData)).examples, "evaluation pairs");
+  const pairs = await encode(examples, "preference");
+  const heldOut = o.evalData === undefined ? null : await encode((await read(o.evalData)).examples, "evaluation pair");
   const all = [...pairs, ...(heldOut ?? [])];
   const sequence = longestOf(all.flatMap(({ chosen, rejected }) => [chosen, rejected]));
   const B = o.batch ?? 8;
@@ -127,7 +128,7 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
     reasons: {
       ...learningRateFor(1e-6, policy).reasons,
       sequence: "the longest answer with its prompt",
-      batch: `${B} pairs`,
+      batch: counted(B, "pair"),
     },
     warnings: [],
     writeWeights: ({ program }) => policy.writeWeights(program),
@@ -178,7 +179,10 @@ function unpairedLossOf({ loss = [], desirableWeight, undesirableWeight }: Check
 /** The mixture that the options name. @throws QuernError for weights that are not one per loss */
 function lossesOf({ loss = ["sigmoid"], lossWeights }: Checked): WeightedLoss[] {
   if (lossWeights !== undefined && lossWeights.length !== loss.length) {
-    throw new QuernError(`--loss-weights has ${lossWeights.length} weights for ${loss.length} losses`, { exitCode: 2 });
+    throw new QuernError(
+      `--loss-weights has ${counted(lossWeights.length, "weight")} for ${counted(loss.length, "loss", "losses")}`,
+      { exitCode: 2 },
+    );
   }
   const losses = loss.flatMap((name, i): WeightedLoss[] => {
     const weight = lossWeights?.[i] ?? 1;

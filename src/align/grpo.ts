@@ -3,6 +3,7 @@
  * updates (`run.ts`). A step is one update; `--updates` steps use the completions of one rollout.
  */
 import type { z } from "zod";
+import { counted } from "../counted.js";
 import type { TrainingBatch, TrainingProgram } from "../train/index.js";
 import { type AdvantageOptions, advantagesOf } from "./advantages.js";
 import { grpoOptions } from "./grpo-options.js";
@@ -94,8 +95,8 @@ async function prepareGrpo(context: Context<Checked>): Promise<Task> {
     ...learningRateFor(1e-6, policy),
     reasons: {
       ...learningRateFor(1e-6, policy).reasons,
-      batch: `${batch} prompts with ${group} completions each`,
-      sequence: `the longest prompt and ${tokens} tokens`,
+      batch: `${counted(batch, "prompt")} with ${group} completions each`,
+      sequence: `the longest prompt and ${counted(tokens, "token")}`,
     },
     warnings: [],
     writeWeights: ({ program }) => policy.writeWeights(program),

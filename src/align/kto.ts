@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import type { z } from "zod";
 import type { Program } from "../backends/index.js";
+import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
 import type { TrainingBatch } from "../train/index.js";
 import { longestOf, rowsOf } from "./data/batches.js";
@@ -51,7 +52,9 @@ export async function prepareUnpaired(context: Context<Checked>, loss: UnpairedL
   const read = (paths: readonly string[]) =>
     readExamples(paths, ["unpaired", "preference"], { strict: o.strict, signal });
   const { examples, report, form } = await read(o.data);
-  note(`${examples.length} examples: ${form === "unpaired" ? "labelled answers" : "preferences, each two answers"}`);
+  note(
+    `${counted(examples.length, "example")}: ${form === "unpaired" ? "labelled answers" : "preferences, each two answers"}`,
+  );
   for (const [reason, count] of Object.entries(report.skipped)) note(`skipped ${count}: ${reason}`);
   const isChat = examples.some((example) => answersOf(example).some(({ answer }) => typeof answer !== "string"));
   const policy = await openPolicy(base, o, { isChat, note });
@@ -70,16 +73,18 @@ export async function prepareUnpaired(context: Context<Checked>, loss: UnpairedL
       else encoded.push({ text, label });
       if (text !== null && text !== whole) counts.truncated += 1;
     }
-    if (counts.truncated > 0) note(`${counts.truncated} ${what} truncated to the maximum length`);
-    if (counts.dropped > 0) note(`${counts.dropped} ${what} dropped: longer than the maximum length`);
-    if (counts.empty > 0) note(`${counts.empty} ${what} dropped: no token is left`);
+    if (counts.truncated > 0) note(`${counted(counts.truncated, what)} truncated to the maximum length`);
+    if (counts.dropped > 0) note(`${counted(counts.dropped, what)} dropped: longer than the maximum length`);
+    if (counts.empty > 0) note(`${counted(counts.empty, what)} dropped: no token is left`);
     if (encoded.length > 0) return encoded;
-    throw new QuernError(`none of the ${list.length} ${what} can be used; check --max-length`, { exitCode: 2 });
+    throw new QuernError(`no answer is left of ${counted(list.length, "example")}; check --max-length`, {
+      exitCode: 2,
+    });
   };
-  const answers = await encode(examples, "answers");
+  const answers = await encode(examples, "answer");
   noteBalance(answers, options, note);
   const heldOut =
-    o.evalData === undefined ? null : await encode((await read(o.evalData)).examples, "evaluation answers");
+    o.evalData === undefined ? null : await encode((await read(o.evalData)).examples, "evaluation answer");
   const all = [...answers, ...(heldOut ?? [])];
   const B = o.batch ?? 8;
   const others = needsKl(loss) ? [answers, heldOut ?? []].flatMap((part) => mismatched(part, B, limit)) : [];
@@ -148,7 +153,7 @@ export async function prepareUnpaired(context: Context<Checked>, loss: UnpairedL
     reasons: {
       ...learningRateFor(1e-6, policy).reasons,
       sequence: "the longest answer with its prompt",
-      batch: `${B} answers`,
+      batch: counted(B, "answer"),
     },
     warnings: [],
     writeWeights: ({ program }) => policy.writeWeights(program),
@@ -210,7 +215,7 @@ function noteBalance(
 ): void {
   const good = answers.filter(({ label }) => label).length;
   const bad = answers.length - good;
-  note(`${good} answers are labelled good, ${bad} bad`);
+  note(`${counted(good, "answer is", "answers are")} labelled good, ${bad} bad`);
   if (good === 0 || bad === 0) {
     throw new QuernError(`all answers are labelled ${good === 0 ? "bad" : "good"}; the loss needs both`, {
       exitCode: 2,

@@ -5,7 +5,7 @@
  * from defaults.
  */
 import { z } from "zod";
-import { forceOption } from "../options.js";
+import { forceOption, show } from "../options.js";
 import { SCHEDULES } from "../train/index.js";
 
 /** What to do with an example that is too long: `right` keeps its beginning, `left` its end, `drop` leaves it out. */
@@ -105,11 +105,17 @@ export const alignOptions = z.object({
     .optional()
     .describe("held-out data of the same form, evaluated along the way; the best checkpoint is kept")
     .meta({ value: "FILE" }),
-  evalEvery: count().optional().describe("steps between evaluations (default: about ten per run)").meta({ value: "N" }),
+  evalEvery: z
+    .union([count(), z.literal("end")], {
+      error: ({ input }) => `must be a whole number of at least 1, or end, not ${show(input)}`,
+    })
+    .optional()
+    .describe("steps between evaluations, or end for one after the last step (default: about ten per run)")
+    .meta({ value: "N|end" }),
   saveEvery: count()
     .optional()
     .describe(
-      "steps between checkpoints (default: one every ten minutes, with --eval-data one at each evaluation, and one at the end)",
+      "steps between checkpoints (default: one every ten minutes, or one at each evaluation along the way, and one at the end)",
     )
     .meta({ value: "N" }),
   keep: count()

@@ -1,6 +1,7 @@
 /** @file The plan of a post-training run: its steps, learning rate, memory and checkpoints, from options and task. */
 import { createHash } from "node:crypto";
 import { freeMemory } from "../backends/index.js";
+import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
 import { countParameters } from "../model/index.js";
 import { ADAMW_DEFAULTS, measureThroughput, type TrainingProgram, validationInterval } from "../train/index.js";
@@ -56,7 +57,7 @@ export async function makePlan(
   const parameters = task.parameters ?? countParameters(task.model);
   const trainable_parameters = trainable.reduce((total, { variable }) => total + sizeOf(variable.shape), 0);
   const { steps, why, seconds } = await stepsFor(o, task, training, signal);
-  const validate_every = o.evalEvery ?? validationInterval(steps);
+  const validate_every = o.evalEvery === "end" ? null : (o.evalEvery ?? validationInterval(steps));
   // Each evaluation saves a checkpoint, so that the best one is there in the end.
   const save_every = o.saveEvery ?? (o.evalData === undefined ? null : validate_every);
   const checkpoints = Math.min(save_every === null ? 1 : Math.ceil(steps / save_every), (keepOf(o) ?? steps) + 1);
@@ -108,14 +109,22 @@ async function stepsFor(
   if (o.minutes === undefined) {
     const { epochs = DEFAULTS.epochs } = o;
     const steps = Math.max(1, Math.ceil((epochs * task.examples) / perStep));
-    return { steps, why: `${epochs} epochs of ${task.examples} examples, ${perStep} per step`, seconds: 0 };
+    return {
+      steps,
+      why: `${counted(epochs, "epoch")} of ${counted(task.examples, "example")}, ${perStep} per step`,
+      seconds: 0,
+    };
   }
   await task.writeWeights(training);
   await task.begin?.(training);
   const load = async (step: number) => (await task.load(step, o.accumulate ?? 1, training)).batches;
   const { step } = await measureThroughput(training, { load }, Math.min(4, Math.max(0.2, o.minutes * 2)), signal);
   const steps = Math.max(1, Math.floor((o.minutes * 60 * 0.92) / step));
-  return { steps, why: `${o.minutes} minutes at ${step.toPrecision(3)} s per step, measured here`, seconds: step };
+  return {
+    steps,
+    why: `${counted(o.minutes, "minute")} at ${step.toPrecision(3)} s per step, measured here`,
+    seconds: step,
+  };
 }
 
 /**

@@ -3,6 +3,7 @@
  * checkpoints.
  */
 import type { Program } from "../backends/index.js";
+import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
 import type { TextModel } from "../infer/index.js";
 import {
@@ -155,7 +156,8 @@ export async function openPolicy(
     o.template ??
     (lora !== null && base.tokenizer.parts.config?.chat_template === undefined && isChat ? "zephyr" : undefined);
   const { tokenizer, added, template } = await withTemplate(base.tokenizer, chosen, isChat);
-  if (template !== null) note(`chat template ${template}${added.length > 0 ? `, ${added.length} tokens added` : ""}`);
+  if (template !== null)
+    note(`chat template ${template}${added.length > 0 ? `, ${counted(added.length, "token")} added` : ""}`);
   if (lora !== null && added.length > 0) {
     const tokens = added.map(({ content }) => content).join(" and ");
     throw new QuernError(

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import type { z } from "zod";
+import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
 import { openTextModel } from "../infer/index.js";
 import { openSafetensors, writeSafetensors } from "../model/index.js";
@@ -56,9 +57,12 @@ async function preparePpo(context: Context<Checked>): Promise<Task> {
   const { o, signal, target } = context;
   const { updates = 4, minibatches = 1, batch = 8, seed = 0, maskTruncated = false } = o;
   if (batch % minibatches !== 0) {
-    throw new QuernError(`a batch of ${batch} prompts cannot be divided into ${minibatches} equal minibatches`, {
-      exitCode: 2,
-    });
+    throw new QuernError(
+      `a batch of ${counted(batch, "prompt")} cannot be divided into ${minibatches} equal minibatches`,
+      {
+        exitCode: 2,
+      },
+    );
   }
   const opened = await openPrompts(context);
   const { policy, prompts, tokens, sequence } = opened;
@@ -185,8 +189,8 @@ async function preparePpo(context: Context<Checked>): Promise<Task> {
     ...learningRateFor(3e-6, policy),
     reasons: {
       ...learningRateFor(3e-6, policy).reasons,
-      batch: `${batch} prompts, ${minibatches} minibatches, ${updates} passes`,
-      sequence: `the longest prompt and ${tokens} tokens`,
+      batch: `${counted(batch, "prompt")}, ${counted(minibatches, "minibatch", "minibatches")}, ${counted(updates, "pass", "passes")}`,
+      sequence: `the longest prompt and ${counted(tokens, "token")}`,
     },
     warnings: [],
     async writeWeights({ program }) {

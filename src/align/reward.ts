@@ -4,6 +4,7 @@
  */
 import type { z } from "zod";
 import type { Program } from "../backends/index.js";
+import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
 import { openTextModel, type TextModel } from "../infer/index.js";
 import { countParameters, initialValues, lastToken, SCORE, scoreParameter, withoutHead } from "../model/index.js";
@@ -25,7 +26,7 @@ import { classifierFormat, rewardAdapterFormat } from "./reward-checkpoint.js";
 import { rewardOptions } from "./reward-options.js";
 import { type PairRewards, pairLosses, pairStatistics } from "./reward-statistics.js";
 import { previewAlignment, runAlignment } from "./run.js";
-import type { AlignCalls, AlignResult, Context, Task } from "./task.js";
+import type { AlignCalls, AlignResult, Context, Previewed, Task } from "./task.js";
 
 export type RewardOptions = z.input<typeof rewardOptions> & AlignCalls;
 type Checked = z.output<typeof rewardOptions>;
@@ -41,7 +42,7 @@ export function reward(options: RewardOptions): Promise<AlignResult> {
 }
 
 /** Returns the first pairs of a run of `reward` as the model sees them. */
-export const previewReward = (options: RewardOptions, count: number): Promise<readonly Preview[]> =>
+export const previewReward = (options: Previewed<RewardOptions>, count: number): Promise<readonly Preview[]> =>
   previewAlignment(rewardOptions, options, count, prepareReward, openAny);
 
 const openAny = (path: string) => openTextModel(path, { classifier: true });
@@ -51,7 +52,7 @@ async function prepareReward(context: Context<Checked>): Promise<Task> {
   if (o.data === undefined) throw new QuernError("--data is missing: the preferences to learn from", { exitCode: 2 });
   const read = (paths: readonly string[]) => readExamples(paths, ["preference"], { strict: o.strict, signal });
   const { examples, report } = await read(o.data);
-  note(`${examples.length} examples: preferences`);
+  note(`${counted(examples.length, "example")}: preferences`);
   for (const [reason, count] of Object.entries(report.skipped)) note(`skipped ${count}: ${reason}`);
   const isChat = examples.some((example) => example.form === "preference" && typeof example.chosen !== "string");
   const policy = await openPolicy(trunkOf(base), o, { isChat, note });
@@ -67,8 +68,8 @@ async function prepareReward(context: Context<Checked>): Promise<Task> {
       const whole = await encodePair(example, policy);
       return { whole, cut: truncatePair(whole, limit, o.truncate ?? "drop") };
     });
-  const pairs = await encode(examples, "preferences");
-  const held = o.evalData === undefined ? null : await encode((await read(o.evalData)).examples, "evaluation pairs");
+  const pairs = await encode(examples, "preference");
+  const held = o.evalData === undefined ? null : await encode((await read(o.evalData)).examples, "evaluation pair");
   // Equal answers have equal rewards: they say nothing about the accuracy.
   const heldOut = held?.filter(({ chosen, rejected }) => !isEqual(chosen.ids, rejected.ids)) ?? null;
   if (heldOut?.length === 0) throw new QuernError("all evaluation pairs have equal answers", { exitCode: 2 });
@@ -123,7 +124,7 @@ async function prepareReward(context: Context<Checked>): Promise<Task> {
     reasons: {
       ...learningRateFor(1e-5, policy).reasons,
       sequence: "the longest answer with its prompt",
-      batch: `${B} pairs`,
+      batch: counted(B, "pair"),
     },
     warnings: [],
     async writeWeights({ program }) {

@@ -1,5 +1,6 @@
 /** @file The parts that GRPO and PPO share: prompts and their policy, evaluation on held-out prompts, limits of collapse. */
 import type { z } from "zod";
+import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
 import type { TrainingProgram } from "../train/index.js";
 import { longestOf } from "./data/batches.js";
@@ -44,7 +45,7 @@ export async function openPrompts({ o, base, note, signal }: Context<RolloutOpti
     return examples as readonly ExampleOf<"prompt">[];
   };
   const examples = await read(o.prompts);
-  note(`${examples.length} prompts`);
+  note(counted(examples.length, "prompt"));
   const isChat = examples.some(({ prompt }) => typeof prompt !== "string");
   const policy = await openPolicy(base, o, { isChat, note });
   const { tokens = 128 } = o;

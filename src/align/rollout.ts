@@ -4,6 +4,7 @@
  */
 import { setMaxListeners } from "node:events";
 import type { CompileOptions } from "../backends/index.js";
+import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
 import { createDecoder, type Decoder } from "../infer/index.js";
 import type { Tokenizer } from "../tokenizer/index.js";
@@ -69,10 +70,12 @@ export async function encodePrompts(
     else prompts.push({ example, ids });
   }
   if (dropped > 0)
-    note(`${dropped} prompts dropped: longer than ${longest} tokens, which leaves no room for a completion`);
+    note(
+      `${counted(dropped, "prompt")} dropped: longer than ${counted(longest, "token")}, which leaves no room for a completion`,
+    );
   if (prompts.length > 0) return prompts;
   throw new QuernError(
-    `all ${examples.length} prompts are longer than ${longest} tokens, which leaves no room for a completion; lower --tokens`,
+    `${examples.length === 1 ? "the prompt is" : `all ${examples.length} prompts are`} longer than ${counted(longest, "token")}, which leaves no room for a completion; lower --tokens`,
     { exitCode: 2 },
   );
 }

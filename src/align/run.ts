@@ -39,7 +39,7 @@ import type { Preview } from "./data/preview.js";
 import type { AlignOptions, alignOptions } from "./options.js";
 import { checkBudgets, DEFAULTS, datasetHash, keepOf, makePlan, optimizerFor } from "./plan.js";
 import { firstRecord, recordOf, resumedOptions } from "./record.js";
-import type { AlignCalls, AlignPlan, AlignResult, Context, Evaluation, StepBatches, Task } from "./task.js";
+import type { AlignCalls, AlignPlan, AlignResult, Context, Evaluation, Previewed, StepBatches, Task } from "./task.js";
 
 const runLayout: OutputLayout = {
   writes: (path) =>
@@ -75,17 +75,17 @@ export async function runAlignment<S extends typeof alignOptions>(
   return withOutput(claim, () => runInto(planned));
 }
 
-/** Returns the first examples of a run as the model sees them; trains and writes nothing. */
+/** Returns the first examples of a run as the model sees them; trains and writes nothing, and needs no `out`. */
 export async function previewAlignment<S extends typeof alignOptions>(
   schema: S,
-  given: z.input<S> & AlignCalls,
+  given: Previewed<z.input<S> & AlignCalls>,
   count: number,
   prepare: (context: Context<z.output<S>>) => Promise<Task>,
   open: OpenBase = openTextModel,
 ): Promise<readonly Preview[]> {
   const { calls, options } = separate(given);
   const { target, onNote, signal, onProgress } = calls;
-  const o = checkOptions(schema, options) as z.output<S> & AlignOptions;
+  const o = checkOptions(schema, { ...options, out: given.out ?? "" }) as z.output<S> & AlignOptions;
   const base = await openBase(o, open);
   try {
     const task = await prepare({ o, base, note: onNote ?? (() => {}), target, signal, onProgress, folder: null });

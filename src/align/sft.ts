@@ -3,6 +3,7 @@
  * run (`run.ts`).
  */
 import type { z } from "zod";
+import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
 import { longestOf, packedRowsOf, packTexts, type Rows, rowsOf } from "./data/batches.js";
 import { type EncodedText, encodeExample } from "./data/encode.js";
@@ -16,7 +17,7 @@ import { learningRateFor, refuseMemory } from "./plan.js";
 import { openPolicy } from "./policy.js";
 import { previewAlignment, runAlignment } from "./run.js";
 import { sftOptions } from "./sft-options.js";
-import type { AlignCalls, AlignResult, Context, Task } from "./task.js";
+import type { AlignCalls, AlignResult, Context, Previewed, Task } from "./task.js";
 
 export type SftOptions = z.input<typeof sftOptions> & AlignCalls;
 
@@ -37,7 +38,7 @@ export function sft(options: SftOptions): Promise<AlignResult> {
 }
 
 /** Returns the first examples of a run of `sft` as the model sees them. */
-export const previewSft = (options: SftOptions, count: number): Promise<readonly Preview[]> =>
+export const previewSft = (options: Previewed<SftOptions>, count: number): Promise<readonly Preview[]> =>
   previewAlignment(sftOptions, options, count, prepareSft);
 
 async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promise<Task> {
@@ -46,7 +47,7 @@ async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promis
   const { form, examples, report } = await readExamples(o.data, FORMS, { strict: o.strict, signal });
   const isChat = examples.some(isConversation);
   note(
-    `${examples.length} examples: ${DESCRIPTIONS[form]}${report.read.files > 1 ? `, ${report.read.files} files` : ""}`,
+    `${counted(examples.length, "example")}: ${DESCRIPTIONS[form]}${report.read.files > 1 ? `, ${report.read.files} files` : ""}`,
   );
   for (const [reason, count] of Object.entries(report.skipped)) note(`skipped ${count}: ${reason}`);
   const policy = await openPolicy(base, o, { isChat, note });
@@ -68,9 +69,9 @@ async function prepareSft(context: Context<z.output<typeof sftOptions>>): Promis
       encode: (example) => encodeExample(example, lossOn, policy),
       shorten: (text) => truncate(text, limit, o.truncate ?? "right"),
     });
-  const texts = await encode(examples, "examples");
+  const texts = await encode(examples, "example");
   const held = o.evalData === undefined ? null : await readExamples(o.evalData, [form], { strict: o.strict, signal });
-  const heldTexts = held && (await encode(held.examples, "evaluation examples"));
+  const heldTexts = held && (await encode(held.examples, "evaluation example"));
 
   const longest = longestOf([...texts, ...(heldTexts ?? [])]);
   const sequence = o.packing ? limit : longest;
@@ -150,6 +151,7 @@ interface EncodeAll<E> {
  */
 async function encodeAll<E extends Example>(examples: readonly E[], { what, note, encode, shorten }: EncodeAll<E>) {
   const texts: EncodedText[] = [];
+  const has = (count: number) => counted(count, `${what} has`, `${what}s have`);
   const counts = { truncated: 0, dropped: 0, unlearned: 0, blank: 0 };
   for (const example of examples) {
     const whole = await encode(example);
@@ -166,15 +168,15 @@ async function encodeAll<E extends Example>(examples: readonly E[], { what, note
     if (hasEmptyAnswer(example)) counts.blank += 1;
     texts.push(text);
   }
-  if (counts.truncated > 0) note(`${counts.truncated} ${what} truncated to the maximum length`);
-  if (counts.dropped > 0) note(`${counts.dropped} ${what} dropped: longer than the maximum length`);
+  if (counts.truncated > 0) note(`${counted(counts.truncated, what)} truncated to the maximum length`);
+  if (counts.dropped > 0) note(`${counted(counts.dropped, what)} dropped: longer than the maximum length`);
   if (counts.unlearned > 0)
-    note(`${counts.unlearned} ${what} dropped: no token to learn (an empty answer, or one that was cut off)`);
+    note(`${counted(counts.unlearned, what)} dropped: no token to learn (an empty answer, or one that was cut off)`);
   if (counts.blank > 0)
-    note(`${counts.blank} ${what} have an empty answer: the only token to learn in it is the one that ends it`);
+    note(`${has(counts.blank)} an empty answer: the only token to learn in it is the one that ends it`);
   if (texts.length > 0) return texts;
   throw new QuernError(
-    `none of the ${examples.length} ${what} has a token to learn; check --loss-on and --max-length, and look with --preview 3`,
+    `no token to learn in ${counted(examples.length, what)}; check --loss-on and --max-length, and look with --preview 3`,
     { exitCode: 2 },
   );
 }

@@ -31,6 +31,9 @@ export interface AlignCalls {
   readonly onProgress?: OnProgress;
 }
 
+/** Options of a run without its folder, which a preview does not need. */
+export type Previewed<O extends { readonly out: string }> = Omit<O, "out"> & { readonly out?: string };
+
 export interface AlignPlan extends RunPlan {
   readonly algorithm: string;
   readonly model: ModelConfig;

@@ -1,6 +1,8 @@
 /** @file Output of the post-training verbs: the plan before the first step, and the result. */
 import { z } from "zod";
 import type { AlignPlan, AlignResult, Preview } from "../align/index.js";
+import { counted } from "../counted.js";
+import { QuernError } from "../errors.js";
 import type { CommandContext } from "./command.js";
 
 /** Options of the command line that the library lacks. */
@@ -15,8 +17,13 @@ export const alignFlags = {
     .describe("print the kernels of the compiled program, fused and unfused: operations, bytes, memory"),
 };
 
-/** The option of verbs that read examples. */
-export const previewFlag = {
+/** The options of verbs that read examples: a preview needs no folder. */
+export const previewFlags = {
+  out: z
+    .string()
+    .optional()
+    .describe("folder of the run: checkpoints, metrics, report (required, except for --preview)")
+    .meta({ value: "RUN" }),
   preview: z
     .int()
     .min(1)
@@ -25,6 +32,13 @@ export const previewFlag = {
     .meta({ value: "N" }),
 };
 
+/** The options of a run that is no preview. @throws QuernError without `out` */
+export function withOut<O extends { readonly out?: string }>(options: O): O & { readonly out: string } {
+  const { out } = options;
+  if (out === undefined) throw new QuernError("--out is missing: the folder of the run", { exitCode: 2 });
+  return { ...options, out };
+}
+
 /** Prints examples; returns what `--json` prints. */
 export async function printPreview(previews: readonly Preview[], { print, write }: CommandContext): Promise<object> {
   const { previewText } = await import("../align/index.js");
@@ -32,7 +46,9 @@ export async function printPreview(previews: readonly Preview[], { print, write 
   for (const { example, part, tokens } of previews) {
     const learned = tokens.filter((token) => token.learned).length;
     print();
-    print(`example ${example}${part === "text" ? "" : `, ${part}`}: ${tokens.length} tokens, ${learned} learned`);
+    print(
+      `example ${example}${part === "text" ? "" : `, ${part}`}: ${counted(tokens.length, "token")}, ${learned} learned`,
+    );
     // `print` would escape the colour codes.
     write(`${previewText(tokens, colour)}\n`);
   }
@@ -64,7 +80,7 @@ function planLines(plan: AlignPlan): string[] {
     ["sequence", plan.sequence, reasons.sequence],
     ["steps", plan.steps, reasons.steps],
     ["lr", Number(schedule.learningRate.toPrecision(3)), reasons.learningRate],
-    ["schedule", `${schedule.kind}, ${schedule.warmupSteps} steps of warm-up`],
+    ["schedule", `${schedule.kind}, ${counted(schedule.warmupSteps, "step")} of warm-up`],
     ["seed", plan.seed],
     ["threads", `${plan.threads}, ${plan.target}`],
     ["dtype", plan.precision],
@@ -85,7 +101,7 @@ export function printResult(result: AlignResult, { print }: CommandContext, dryR
     ([key, value]) => typeof value === "number" && !HIDDEN.has(key),
   ) as [string, number][];
   print();
-  print(`trained     ${result.steps} steps, ${result.seconds.toFixed(0)} s in total`);
+  print(`trained     ${counted(result.steps, "step")}, ${result.seconds.toFixed(0)} s in total`);
   for (const [key, value] of shown) print(`${key.padEnd(10)}  ${Number(value.toPrecision(4))}`);
   if (result.time_shares !== undefined) {
     const { rollouts, scoring, updates } = result.time_shares;

@@ -1,12 +1,12 @@
 import { dpoOptions } from "../align/dpo-options.js";
-import { alignCallbacks, alignFlags, previewFlag, printPreview, printResult } from "./align-command.js";
+import { alignCallbacks, alignFlags, previewFlags, printPreview, printResult, withOut } from "./align-command.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
     "Train a model on preferences: pairs of a chosen and a rejected answer, by DPO or one of its variants. Writes a run folder with checkpoints that " +
     "transformers can load and a report. Ctrl-C saves; --resume continues.",
-  options: dpoOptions.extend({ ...previewFlag, ...alignFlags }),
+  options: dpoOptions.extend({ ...previewFlags, ...alignFlags }),
   resumes: true,
   examples: [
     "quern dpo --model runs/chat --data pairs.jsonl --out runs/dpo",
@@ -22,6 +22,10 @@ export default defineCommand({
         context,
       );
     }
-    return printResult(await dpo({ ...options, ...alignCallbacks(context, { dryRun, explain }) }), context, dryRun);
+    return printResult(
+      await dpo({ ...withOut(options), ...alignCallbacks(context, { dryRun, explain }) }),
+      context,
+      dryRun,
+    );
   },
 });

@@ -1,5 +1,5 @@
 import { rewardOptions } from "../align/reward-options.js";
-import { alignCallbacks, alignFlags, previewFlag, printPreview, printResult } from "./align-command.js";
+import { alignCallbacks, alignFlags, previewFlags, printPreview, printResult, withOut } from "./align-command.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
@@ -7,7 +7,7 @@ export default defineCommand({
     "Train a reward model on preferences: pairs of a chosen and a rejected answer. Writes a run folder whose checkpoints are sequence " +
     "classifiers with one label, which transformers can load, and a report. With --eval-data, prints the accuracy on held-out pairs " +
     "with its 95 % confidence interval, and the calibration. Ctrl-C saves; --resume continues.",
-  options: rewardOptions.extend({ ...previewFlag, ...alignFlags }),
+  options: rewardOptions.extend({ ...previewFlags, ...alignFlags }),
   resumes: true,
   examples: [
     "quern reward --model runs/chat --data pairs.jsonl --out runs/reward --eval-data held-out.jsonl",
@@ -18,6 +18,6 @@ export default defineCommand({
     const { previewReward, reward } = await import("../align/index.js");
     const calls = alignCallbacks(context, { dryRun, explain });
     if (preview !== undefined) return printPreview(await previewReward({ ...options, ...calls }, preview), context);
-    return printResult(await reward({ ...options, ...calls }), context, dryRun);
+    return printResult(await reward({ ...withOut(options), ...calls }), context, dryRun);
   },
 });

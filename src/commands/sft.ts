@@ -1,12 +1,12 @@
 import { sftOptions } from "../align/sft-options.js";
-import { alignCallbacks, alignFlags, previewFlag, printPreview, printResult } from "./align-command.js";
+import { alignCallbacks, alignFlags, previewFlags, printPreview, printResult, withOut } from "./align-command.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
     "Fine-tune a model on conversations, on prompts with completions, or on texts. Writes a run folder with checkpoints that " +
     "transformers can load and a report. Ctrl-C saves; --resume continues.",
-  options: sftOptions.extend({ ...previewFlag, ...alignFlags }),
+  options: sftOptions.extend({ ...previewFlags, ...alignFlags }),
   resumes: true,
   examples: [
     "quern sft --model runs/first --data chats.jsonl --out runs/chat",
@@ -21,6 +21,10 @@ export default defineCommand({
         context,
       );
     }
-    return printResult(await sft({ ...options, ...alignCallbacks(context, { dryRun, explain }) }), context, dryRun);
+    return printResult(
+      await sft({ ...withOut(options), ...alignCallbacks(context, { dryRun, explain }) }),
+      context,
+      dryRun,
+    );
   },
 });

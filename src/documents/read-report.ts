@@ -1,4 +1,5 @@
 /** @file Counts what readers read and skip: one list of reasons, and one log for all readers. */
+import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
 
 /** What a verb read and skipped; printed with `--json`, and part of manifests and reports. */
@@ -148,10 +149,9 @@ const LONGEST_PLACE = 500;
 
 /** Formats a report for people: what was read, and a line for each reason. */
 export function readLines({ read, skipped, skippedAt }: ReadReport): string[] {
-  const of = (count: number, name: string) => `${count} ${name}${count === 1 ? "" : "s"}`;
-  const rows = read.rows === 0 ? "" : ` (${of(read.rows, "row")})`;
+  const rows = read.rows === 0 ? "" : ` (${counted(read.rows, "row")})`;
   return [
-    `read ${of(read.files, "file")}, ${of(read.documents, "document")}${rows}`,
+    `read ${counted(read.files, "file")}, ${counted(read.documents, "document")}${rows}`,
     ...Object.entries(skipped).map(([reason, count]) => skippedLine(reason, count, skippedAt[reason] ?? [])),
   ];
 }

@@ -23,7 +23,7 @@ export interface TrainHooks {
   readonly save: (step: number, seconds: number, validationLoss: number | null) => Promise<string>;
   /** Appends a line to the metrics. */
   readonly record: (line: MetricsLine) => Promise<void>;
-  /** Evaluates on held-out data, every `validate_every` steps and before saving; returns null without such data. */
+  /** Evaluates on held-out data, every `validate_every` steps and before saving, or once at the end; null without such data. */
   readonly evaluate?: (step: number) => Promise<Evaluated | null>;
   /** Samples from the model at 25, 50 and 75 % of the run. */
   readonly sample?: (step: number) => Promise<void>;
@@ -88,7 +88,8 @@ export async function train<P extends RunPlan>(options: TrainOptions & { readonl
 
   const save = async (step: number) => {
     // Skips validation after Ctrl-C, which must end the process soon.
-    const validationLoss = signal?.aborted ? null : ((await evaluate(step))?.loss ?? null);
+    const skips = signal?.aborted || (plan.validate_every === null && step < endOf(plan));
+    const validationLoss = skips ? null : ((await evaluate(step))?.loss ?? null);
     lastSaved = await hooks.save(step, secondsNow(), validationLoss);
     savedAt = secondsNow();
   };
@@ -152,7 +153,7 @@ export async function train<P extends RunPlan>(options: TrainOptions & { readonl
     if (last && loss === null) {
       throw new QuernError("every target of this run is masked, so nothing was trained; check the masks of the data");
     }
-    if (!last && steps % plan.validate_every === 0) await validate(steps);
+    if (!last && plan.validate_every !== null && steps % plan.validate_every === 0) await validate(steps);
     if (!last && hooks.sample && quarterEnds(plan.steps).includes(steps)) await hooks.sample(steps);
     const end = watch?.(steps, endOf(plan)) ?? null;
     if (end !== null) {

@@ -68,7 +68,7 @@ describe("conversations", () => {
     ["no content", [{ role: "user" }, assistant], /message 1 of messages has no content/],
     ["a number", [{ role: "user", content: 5 }], /has the content 5, which is no text/],
     ["no messages", [], /the conversation has no messages/],
-    ["nothing to learn", [user], /none of the 1 examples has a token to learn/],
+    ["nothing to learn", [user], /no token to learn in 1 example;/],
   ])("%s", async (_, messages, message) => {
     const error = await run(chats({ messages }));
     expect(error.message).toMatch(message);
@@ -82,7 +82,7 @@ describe("conversations", () => {
 
   it("counts empty answers", async () => {
     const data = chats({ messages: [user, { ...assistant, content: " " }] }, { messages: [user, assistant] });
-    expect(await notes(sft, { ...common(), data })).toMatch(/^1 examples have an empty answer/m);
+    expect(await notes(sft, { ...common(), data })).toMatch(/^1 example has an empty answer/m);
   });
 
   it("refuses files without rows, of another form, or missing ones", async () => {
@@ -115,8 +115,8 @@ describe("preferences", () => {
     it("counts equal and empty answers", async () => {
       const rows = [pair, { ...pair, rejected: "b" }, { ...pair, rejected: "" }];
       const said = await notes(verbs[name], { ...common(), data: [files.jsonl(`${name}.jsonl`, rows)] });
-      expect(said).toMatch(/^1 preferences have equal answers/m);
-      expect(said).toMatch(/^1 preferences have an empty answer/m);
+      expect(said).toMatch(/^1 preference has equal answers/m);
+      expect(said).toMatch(/^1 preference has an empty answer/m);
     });
   });
 });
@@ -159,10 +159,10 @@ describe("rollouts", () => {
 
   it("counts prompts that are longer than the model, and refuses where none is left", async () => {
     expect(await notes(grpo, { ...options(), reward: ["exact"] })).toMatch(
-      /^1 prompts dropped: longer than 508 tokens/m,
+      /^1 prompt dropped: longer than 508 tokens/m,
     );
     const long = [files.jsonl("long.jsonl", [{ prompt: "x".repeat(3000) }])];
-    expect((await run({ prompts: long })).message).toMatch(/all 1 prompts are longer than 508 tokens/);
+    expect((await run({ prompts: long })).message).toMatch(/the prompt is longer than 508 tokens/);
     expect((await run({ tokens: 512 })).message).toMatch(/--tokens leaves no room for a prompt/);
   });
 

@@ -238,7 +238,7 @@ describe("advantages", () => {
 
   it("refuse groups and weights that do not fit", () => {
     expect(() => advantagesOf([[1], [2], [3]], { group: 2 })).toThrow(/groups of 2/);
-    expect(() => advantagesOf([[1], [2]], { group: 2, weights: [1, 2] })).toThrow(/2 weights for 1 rewards/);
+    expect(() => advantagesOf([[1], [2]], { group: 2, weights: [1, 2] })).toThrow(/2 weights for 1 reward/);
     expect(() => advantagesOf([[1], [2]], { group: 1, estimator: "rloo" })).toThrow(/at least two/);
   });
 });

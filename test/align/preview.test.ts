@@ -83,6 +83,19 @@ describe("--preview", () => {
     const json = JSON.parse(await quern(...call, "--json"));
     expect(json.examples[0].tokens[1]).toEqual({ id: expect.any(Number), text: "b", learned: true });
   });
+
+  it("needs no --out, which a run does", async () => {
+    const data = files.jsonl("more.jsonl", [{ prompt: "a", chosen: "b", rejected: "c" }]);
+    const call = ["dpo", "--model", POLICY, "--data", data];
+    expect(await quern(...call, "--preview", "1")).toContain("a⟦c<|im_end|>⟧\n");
+    const written = vi.spyOn(process.stderr, "write").mockImplementation(() => true);
+    try {
+      expect(await main(verbs, call)).toBe(2);
+      expect(written.mock.calls.join("")).toContain("--out is missing");
+    } finally {
+      written.mockRestore();
+    }
+  });
 });
 
 it("is in the record and the report of a run", { timeout: 60_000 }, async () => {

@@ -231,7 +231,7 @@ describe("a run", () => {
     });
     expect(evaluation?.accuracy_low).toBeCloseTo(wilsonInterval(30, 30)[0], 10);
     expect(evaluation?.calibration_error).toBeLessThan(0.5);
-    expect(notes).toContain("1 evaluation pairs have equal answers; they teach nothing");
+    expect(notes).toContain("1 evaluation pair has equal answers; they teach nothing");
     const record = JSON.parse(readFileSync(`${out}/run.json`, "utf8"));
     expect(record.result).toMatchObject({ accuracy: 1, reliability: expect.any(Array) });
     const config = JSON.parse(readFileSync(`${result.checkpoint}/config.json`, "utf8"));
@@ -313,8 +313,8 @@ describe("a run", () => {
     const options = { ...base, ...STEP, data, maxLength: 20, dryRun: true, onNote: (line: string) => notes.push(line) };
     const { plan } = await reward({ ...options, out: files.path("odd") });
     expect(plan.examples).toBe(2);
-    expect(notes).toContain("1 preferences dropped: longer than the maximum length");
-    expect(notes).toContain("1 preferences have equal answers; they teach nothing");
+    expect(notes).toContain("1 preference dropped: longer than the maximum length");
+    expect(notes).toContain("1 preference has equal answers; they teach nothing");
     expect((await reward({ ...options, truncate: "left", out: files.path("odd") })).plan.examples).toBe(3);
     const chats = [files.jsonl("chats.jsonl", [{ messages: [{ role: "user", content: "a" }] }])];
     await expect(reward({ ...options, data: chats, out: files.path("odd") })).rejects.toThrow(

@@ -1,14 +1,18 @@
 /** Supervised fine-tuning against TRL's trainer: ids, masks, loss and gradient norm of a step at learning rate 0. */
+import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import { encodeExample } from "../../src/align/data/encode.js";
 import { type ExampleOf, exampleOf, formOf } from "../../src/align/data/examples.js";
 import { endOfCompletion } from "../../src/align/data/templates.js";
 import { sft } from "../../src/align/index.js";
+import { checkpointPath } from "../../src/model/index.js";
 import { loadTokenizer } from "../../src/tokenizer/index.js";
 import { POLICY, readFixture, scratch, type Trainers } from "./fixtures.js";
 
 const cases = readFixture<Trainers>("trainers.json").sft;
 const files = scratch();
+const readCheckpoint = (run: string, step: number) =>
+  JSON.parse(readFileSync(`${checkpointPath(run, step)}/checkpoint.json`, "utf8"));
 afterAll(() => files.remove());
 
 const lossOn = (config: Readonly<Record<string, unknown>>, form: string) =>
@@ -59,4 +63,19 @@ it("finds its steps from a time budget, packed or not", { timeout: 120_000 }, as
     expect(steps).toBeGreaterThan(0);
     expect(loss).toBeGreaterThan(0);
   }
+});
+
+it("evaluates once, after the last step, with evalEvery end", { timeout: 120_000 }, async () => {
+  const data = [files.jsonl("few.jsonl", [{ prompt: "one", completion: " two" }])];
+  const common = { model: POLICY, data, evalData: data, batch: 1, steps: 6, dtype: "fp32", keep: 6 } as const;
+  const run = files.path("evaluated");
+  const { best_checkpoint } = await sft({ ...common, out: run, evalEvery: "end", saveEvery: 2, learningRate: 0.5 });
+  const losses = files.lines("evaluated/metrics.jsonl").filter((line) => line.validation_loss !== undefined);
+  expect(losses.map(({ step }) => step)).toEqual([6]);
+  const saved = [2, 4, 6].map((step) => readCheckpoint(run, step).validation_loss);
+  expect(saved).toEqual([null, null, losses[0].validation_loss]);
+  expect(best_checkpoint).toBe(checkpointPath(run, 6));
+  await expect(sft({ ...common, out: run, evalEvery: "never" as "end" })).rejects.toThrow(
+    'evalEvery: must be a whole number of at least 1, or end, not "never"',
+  );
 });

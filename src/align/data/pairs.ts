@@ -1,4 +1,5 @@
 /** @file Pairs of a chosen and a rejected answer as tokens. What cannot be used is counted. */
+import { counted } from "../../counted.js";
 import { QuernError } from "../../errors.js";
 import type { EncodedPair } from "./encode.js";
 import { type ExampleOf, hasEmptyAnswer } from "./examples.js";
@@ -18,6 +19,7 @@ export async function encodePairs(
   encode: (example: ExampleOf<"preference">) => Promise<CutPair>,
 ): Promise<EncodedPair[]> {
   const pairs: EncodedPair[] = [];
+  const has = (count: number) => counted(count, `${what} has`, `${what}s have`);
   const counts = { truncated: 0, dropped: 0, empty: 0, blank: 0, equal: 0 };
   for (const example of examples) {
     const { whole, cut } = await encode(example);
@@ -34,13 +36,15 @@ export async function encodePairs(
     if (isEqual(cut.chosen.ids, cut.rejected.ids)) counts.equal += 1;
     pairs.push(cut);
   }
-  if (counts.truncated > 0) note(`${counts.truncated} ${what} truncated to the maximum length`);
-  if (counts.dropped > 0) note(`${counts.dropped} ${what} dropped: longer than the maximum length`);
-  if (counts.empty > 0) note(`${counts.empty} ${what} dropped: an answer has no token left`);
-  if (counts.blank > 0) note(`${counts.blank} ${what} have an empty answer: its only token is the one that ends it`);
-  if (counts.equal > 0) note(`${counts.equal} ${what} have equal answers; they teach nothing`);
+  if (counts.truncated > 0) note(`${counted(counts.truncated, what)} truncated to the maximum length`);
+  if (counts.dropped > 0) note(`${counted(counts.dropped, what)} dropped: longer than the maximum length`);
+  if (counts.empty > 0) note(`${counted(counts.empty, what)} dropped: an answer has no token left`);
+  if (counts.blank > 0) note(`${has(counts.blank)} an empty answer: its only token is the one that ends it`);
+  if (counts.equal > 0) note(`${has(counts.equal)} equal answers; they teach nothing`);
   if (pairs.length > 0) return pairs;
-  throw new QuernError(`none of the ${examples.length} ${what} has two answers; check --max-length`, { exitCode: 2 });
+  throw new QuernError(`no two answers are left in ${counted(examples.length, what)}; check --max-length`, {
+    exitCode: 2,
+  });
 }
 
 /** Whether two texts have the same ids. */

@@ -1,6 +1,7 @@
 /** @file Opens rewards by name, file, folder or function, and adds them up with weights. */
 import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
+import { counted } from "../../counted.js";
 import { QuernError } from "../../errors.js";
 import { nearest } from "../../options.js";
 import type { Content } from "../data/examples.js";
@@ -56,7 +57,7 @@ export async function openRewards(
   const weights = options.weights ?? rewards.map(() => 1);
   if (weights.length !== rewards.length) {
     throw new QuernError(
-      `there are ${rewards.length} rewards but ${weights.length} weights; give each reward a weight`,
+      `${counted(rewards.length, "reward")} but ${counted(weights.length, "weight")}; give each reward a weight`,
       { exitCode: 2 },
     );
   }

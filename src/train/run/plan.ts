@@ -30,8 +30,8 @@ export interface RunPlan {
   readonly precision: ComputeDType;
   /** Instruction set of the program. */
   readonly target: string;
-  /** Steps between evaluations on held-out data. */
-  readonly validate_every: number;
+  /** Steps between evaluations on held-out data; null for one after the last step. */
+  readonly validate_every: number | null;
   /** Steps between checkpoints; null for one every ten minutes. The last step always saves one. */
   readonly save_every: number | null;
   /** Estimates for the run. */
