@@ -1,7 +1,7 @@
 /** @file The page of `quern perplexity --html`: bits per byte by domain and model, and one model under several tokenizers. */
 import { type Bar, bars, count, escapeHtml, figure, figures, page, paragraph, section, table } from "../pages/index.js";
 import type { TextScore } from "./perplexity.js";
-import type { PerplexityComparison } from "./perplexity-comparison.js";
+import type { PerplexityComparison } from "./perplexity-divided.js";
 
 /** Returns the HTML document. */
 export function perplexityPage(comparison: PerplexityComparison): string {
