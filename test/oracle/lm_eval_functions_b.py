@@ -340,6 +340,14 @@ sets["aime"] = [row(i, **{["answer", "Answer", "ANSWER"][i % 3]: [gold, i, str(i
 results("aime/utils.process_results", "aime", [[[str(i), f"it is ${i}$", f"$a$ so \\boxed{{{i}}}", framed(FRAMES[2], given)][i % 4]] for i, (_, given) in enumerate(PAIRS)])
 sets["cloze"] = [row(i, answer=gold) for i, (gold, _) in enumerate(PAIRS)]
 results("agieval/utils.process_results", "cloze", answers)
+NUMBERS = ["5", 5, 5.0, "5.0", "1e3", " 7 ", "3.140", "1_000", "nan", "Infinity", "1e400", "x", "", "1/2", "0.5", "-0.0", "1,000", ".5", "1e22", "2e-7", "\\frac{1}{2}"]
+SAID = ["$\\boxed{5}$", "5.0", "so $5$", "$x = 5$", "\\boxed{1000}", "it is 7.", "= 3.14.", "1000", "\\boxed{nan}", "inf", "$inf$", "x", "", "$1/2$", "$.5$", "$-0$",
+        "1,000", "\\boxed{0.5}", "10000000000000000000000", "2e-07", "$\\boxed{\\frac{1}{2}}$"]
+sets["hrm8k"] = [row(i, question=text(i), original=text(i, 3), answer=str(NUMBERS[i % 21]) if i < 21 else NUMBERS[i % 21]) for i in range(24)]
+for folder in ["default", "en"]:
+    for name in ["doc_to_text", "doc_to_text_mmmlu", "doc_to_target"]:
+        document(f"hrm8k/{folder}/utils.{name}", "hrm8k")
+    results(f"hrm8k/{folder}/utils.process_results", "hrm8k", [[SAID[i % 21]] for i in range(24)])
 write("functions-b-math.json")
 
 # --- instructions -------------------------------------------------------------------------------------------------------

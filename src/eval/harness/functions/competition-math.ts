@@ -1,10 +1,20 @@
-/** @file Competition mathematics: MATH (Hendrycks et al. 2021) with three graders, AIME, and AGIEval's open questions. */
+/** @file Competition mathematics: MATH (Hendrycks et al. 2021) with three graders, AIME, AGIEval's open questions, HRM8K. */
 import { QuernError } from "../../../errors.js";
+import { pythonText } from "../../../tokenizer/index.js";
+import { strip } from "../python-text.js";
 import { textOf } from "../python-values.js";
 import type { TaskDocument, TaskFunction, TaskResult } from "../task-function.js";
 import { mapped, type NamedFunctions, ofDocument, textIn, valueIn } from "./fields.js";
 import { isSameLatex } from "./latex-algebra.js";
-import { agievalAnswer, boxContent, isSameForm, lastBox, minervaAnswer, minervaForm } from "./math-answers.js";
+import {
+  agievalAnswer,
+  boxContent,
+  hendrycksForm,
+  isSameForm,
+  lastBox,
+  minervaAnswer,
+  minervaForm,
+} from "./math-answers.js";
 import { verifyAnswer } from "./math-verify.js";
 import { LEADERBOARD_EXAMPLES, MINERVA_EXAMPLES } from "./minerva-examples.js";
 
@@ -106,6 +116,53 @@ const agievalResults: TaskFunction = {
   },
 };
 
+const FLOAT =
+  /^[+-]?(?:(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:[eE][+-]?\d+(?:_\d+)*)?|inf|infinity|nan)$/i;
+
+/** A number as HRM8K (Ko et al. 2025) writes it: 5.0 and 5e0 are 5. */
+function plainNumber(value: unknown): string {
+  const text = strip(textOf(value));
+  if (!FLOAT.test(text)) return text;
+  const special = /^([+-]?)(inf|nan)/i.exec(text);
+  if (special !== null) return special[2].toLowerCase() === "nan" ? "nan" : `${special[1].replace("+", "")}inf`;
+  const number = Number(text.replaceAll("_", ""));
+  if (Number.isInteger(number)) return String(BigInt(number));
+  return Number.isFinite(number) ? pythonText(number) : number > 0 ? "inf" : "-inf";
+}
+
+const hrmResults: TaskFunction = {
+  takes: "results",
+  run: (document, results) => {
+    const right = agievalAnswer(plainNumber(valueIn(document, "answer")));
+    const given = agievalAnswer(responseIn(results));
+    if (given === null || right === null) return { exact_match: Number(given === right) };
+    const forms = [given, right].map((answer) => hendrycksForm(answer, { keepsSlashes: true }));
+    const [one, other] = forms;
+    return { exact_match: Number(one === null || other === null ? given === right : plainNumber(one) === other) };
+  },
+};
+
+/** The Korean and the English version of a question, with the wanted form of the answer. */
+const HRM_PROMPTS: Readonly<Record<string, (document: TaskDocument, isChoice: boolean) => string>> = {
+  default: (document, isChoice) =>
+    "주어진 문제를 풀어보세요.\n문제를 푼 후, " +
+    (isChoice
+      ? "주어진 선택지 (1, 2, 3, 4) 중 최종 선택지를 다음 형식으로 작성하세요"
+      : "최종 답변을 다음과 같은 형식으로 작성하세요") +
+    `: $\\boxed{N}$.\n\n문제: ${strip(textIn(document, "question"))}\n답변:`,
+  en: (document, isChoice) =>
+    `Solve the given question.\nAfter solving the problem, state your final ${
+      isChoice ? "choice among the choices (1, 2, 3, 4)" : "answer"
+    } in the following format: $\\boxed{N}$.\n\nQuestion: ${strip(textIn(document, "original"))}\nAnswer:`,
+};
+
+const hrmFunctions = (folder: string): NamedFunctions => [
+  [`hrm8k/${folder}/utils.doc_to_text`, ofDocument((document) => HRM_PROMPTS[folder](document, false))],
+  [`hrm8k/${folder}/utils.doc_to_text_mmmlu`, ofDocument((document) => HRM_PROMPTS[folder](document, true))],
+  [`hrm8k/${folder}/utils.doc_to_target`, ofDocument((document) => plainNumber(valueIn(document, "answer")))],
+  [`hrm8k/${folder}/utils.process_results`, hrmResults],
+];
+
 export const COMPETITION_MATH_FUNCTIONS: NamedFunctions = [
   ["minerva_math/utils.doc_to_text", prompt],
   ["minerva_math/utils.process_docs", mapped(solved((document) => minervaForm(boxedAnswer(document))))],
@@ -119,4 +176,5 @@ export const COMPETITION_MATH_FUNCTIONS: NamedFunctions = [
   ["hendrycks_math/utils.process_results", hendrycksResults],
   ["aime/utils.process_results", aimeResults],
   ["agieval/utils.process_results", agievalResults],
+  ...Object.keys(HRM_PROMPTS).flatMap(hrmFunctions),
 ];
