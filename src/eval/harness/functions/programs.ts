@@ -1,6 +1,6 @@
 /** @file HumanEval (Chen et al. 2021) and MBPP (Austin et al. 2021): what a model wrote becomes programs, which run in the sandbox. */
 import { QuernError } from "../../../errors.js";
-import { type ProgramProblem, passRates } from "../../graders/programs.js";
+import type { ProgramProblem } from "../../graders/programs.js";
 import { PythonRegex } from "../python-regex.js";
 import type { TaskDocument, TaskFunction } from "../task-function.js";
 import { type NamedFunctions, textIn } from "./fields.js";
@@ -42,6 +42,8 @@ function programsOf(value: unknown): readonly string[] {
 
 /** The sandbox advises a flag that `quern eval` does not have. */
 async function rates(problems: readonly ProgramProblem[], k: readonly number[]) {
+  // The sandbox is loaded when it is needed: `quern eval list` has a limit on its time.
+  const { passRates } = await import("../../graders/programs.js");
   try {
     return await passRates(problems, k);
   } catch (error) {
