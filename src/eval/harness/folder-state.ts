@@ -5,22 +5,28 @@ import { createHash } from "node:crypto";
 import { readdirSync, statSync } from "node:fs";
 import { fileError } from "../../errors.js";
 
-const IGNORED = /[\\/](?:__pycache__|\.ipynb_checkpoints)[\\/]/;
+const IGNORED: readonly string[] = ["__pycache__", ".ipynb_checkpoints"];
 
 /**
  * Returns all `*.yaml` under a folder, sorted by path.
  * @throws QuernError if the folder cannot be read
  */
 export function yamlFilesUnder(root: string): readonly string[] {
+  const found: string[] = [];
+  const walk = (folder: string): void => {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      const { name } = entry;
+      if (entry.isDirectory()) {
+        if (!IGNORED.includes(name)) walk(`${folder}/${name}`);
+      } else if (name.endsWith(".yaml")) found.push(`${folder}/${name}`);
+    }
+  };
   try {
-    return readdirSync(root, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.name.endsWith(".yaml") && !entry.isDirectory())
-      .map((entry) => `${entry.parentPath}/${entry.name}`)
-      .filter((path) => !IGNORED.test(path))
-      .sort();
+    walk(root);
   } catch (error) {
     throw fileError(error, "read", root);
   }
+  return found.sort();
 }
 
 /** The state of files on disk. */

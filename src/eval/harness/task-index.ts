@@ -12,7 +12,7 @@ import { cacheFolder, tagCacheFolder } from "../../cache-folder.js";
 import { fileError, QuernError } from "../../errors.js";
 import { version } from "../../version.js";
 import { stateOfCode, stateOfFiles, yamlFilesUnder } from "./folder-state.js";
-import { type ListedLine, linesOfText, textOfLines } from "./listed-lines.js";
+import { asciiJson, type ListedLine, linesOfText, textOfLines } from "./listed-lines.js";
 import type { BrokenFile, FolderIndex } from "./registry.js";
 
 export interface IndexOptions {
@@ -91,7 +91,7 @@ function codeState(): string {
 /** Returns a cached index; undefined if there is none, it is damaged, or its state is not current. */
 function readCached(place: string, isCurrent: (head: CacheHead) => boolean): FolderIndex | undefined {
   try {
-    const text = readFileSync(place, "utf8");
+    const text = readFileSync(place, "latin1");
     const end = text.indexOf("\n");
     const head = JSON.parse(text.slice(0, end)) as CacheHead;
     if (!isCurrent(head)) return undefined;
@@ -116,7 +116,7 @@ async function keep(
   try {
     await makeFolder(dirname(place));
     await tagCacheFolder(dirname(place));
-    await writeFileAtomic(place, `${JSON.stringify(head)}\n${textOfLines(lines)}`);
+    await writeFileAtomic(place, `${asciiJson(JSON.stringify(head))}\n${textOfLines(lines)}`);
   } catch (error) {
     const explained = fileError(error, "write", place);
     if (!(explained instanceof QuernError)) throw error;

@@ -156,6 +156,17 @@ describe("the cached list of tasks", () => {
     expect(found.get("t2")?.config).toMatchObject({ datasetPath: "one/data", tags: ["parity_0"] });
   });
 
+  it("keeps names and messages in any script", async () => {
+    writeFileSync(join(folder, "größe.yaml"), 'task: "größe\\t🌾"\ndataset_path: d\n日本: 1\n');
+    await settle();
+    const first = await list();
+    const found = first.tasks.find(({ name }) => name === "größe\t🌾");
+    expect(found?.obstacles.join()).toContain("日本");
+    expect(await list()).toEqual(first);
+    mark();
+    expect((await list()).tasks.find(({ name }) => name === "größe\t🌾")).toEqual(found);
+  });
+
   it("lets a later folder override an earlier one", async () => {
     const later = join(root, "later");
     mkdirSync(later);
