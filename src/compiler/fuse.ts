@@ -246,9 +246,26 @@ function joinable(
     if (draft.reads.size + reads.length > MAX_READS) continue;
     if (!reads.every(({ tensor, access }) => isVisible(tensor, access, draft, makers))) continue;
     if ([...producers].some((producer) => producer !== draft && reaches(producer, draft))) continue;
+    if (delaysTemplates(drafts, draft, producers)) continue;
     return draft;
   }
   return null;
+}
+
+/**
+ * Whether a draft that waited for these producers too would hold up large operations that come before them in the model code.
+ * Of two models in one entry, the second would then run before the gradients of the first, which keeps its activations alive.
+ */
+function delaysTemplates(drafts: readonly Draft[], draft: Draft, producers: ReadonlySet<Draft>): boolean {
+  const last = Math.max(...[...producers].map(({ id }) => id));
+  const waiting = new Set([draft]);
+  for (let i = draft.id + 1; i < last; i++) {
+    const other = drafts[i];
+    if (![...other.after].some((earlier) => waiting.has(earlier))) continue;
+    if (other.template) return true;
+    waiting.add(other);
+  }
+  return false;
 }
 
 /** Whether a draft can read a value it computes itself: only at the same element, or in the same row for a row reduction. */

@@ -6,6 +6,7 @@ import { type CompileOptions, compile, type Program } from "../backends/index.js
 import { type ModelConfig, type ModelVariables, type Parameter, parametersOf } from "../model/index.js";
 import {
   add,
+  broadcast,
   cast,
   concatenate,
   type Entries,
@@ -86,6 +87,11 @@ export interface Trainer {
   readonly batch: Readonly<Record<string, TensorType>>;
   /** Builds the graph from a batch. Variables that are not in `trainable` are frozen: no gradient, no optimizer state. */
   readonly objective: (batch: Readonly<Record<string, Tensor>>) => Objective;
+  /**
+   * A second objective on the same batch, such as a value model's, whose names differ. Its graph is built after the gradients of
+   * the first one: what both keep for their gradients need not fit the memory at once.
+   */
+  readonly second?: Trainer["objective"];
   readonly trainable: readonly TrainableParameter[];
 }
 
@@ -142,28 +148,33 @@ export interface TrainingOptions {
 /** Traces the entries of a trainer. */
 export function traceTrainer(trainer: Trainer, { optimizer, accumulate }: TrainingOptions): TracedTrainer {
   const inputs = Object.entries(trainer.batch).map(([name, { shape, dtype }]) => [name, input(name, shape, dtype)]);
-  const { losses, metrics = {}, maxima = {}, entries } = trainer.objective(Object.fromEntries(inputs));
+  const found = [trainer.objective, ...(trainer.second ? [trainer.second] : [])].map((build) => {
+    const objective = build(Object.fromEntries(inputs));
+    return { ...objective, gradientOf: gradientsOf(objective, trainer.trainable) };
+  });
+  const [losses, metrics, maxima, entries] = (["losses", "metrics", "maxima", "entries"] as const).map((key) =>
+    Object.assign({}, ...found.map((part) => part[key])),
+  ) as [Objective["losses"], Required<Objective>["metrics"], Required<Objective>["maxima"], Entries];
   const terms = Object.entries(losses);
   if (terms.length === 0) throw new ShapeError("an objective needs at least one loss term");
   const counts = vector(terms.map(([, { count }]) => count));
   if (nodesOf({ outputs: { counts } }).some((node) => isOp(node, "variable"))) {
     throw new ShapeError("a loss term's count depends on a variable; it must depend on the batch alone");
   }
-  const loss = terms.map(([name, term]) => mul(term.sum, scalar(scaleOf(name)))).reduce((a, b) => add(a, b));
   const statistics = vector([
     ...terms.map(([, term]) => term.sum),
     ...Object.values(metrics).flatMap((mean) => [mean.sum, mean.count]),
     ...Object.values(maxima),
   ]);
-  const values = gradients(
-    loss,
-    trainer.trainable.map((parameter) => parameter.variable),
-  );
-  const parts = trainer.trainable.map((parameter, i) => ({
-    ...parameter,
-    gradient: variable(`gradient.${parameter.name}`, parameter.variable.shape),
-    value: values[i],
-  }));
+  const parts = trainer.trainable.map((parameter) => {
+    const { name, variable: own } = parameter;
+    const values = found.flatMap(({ gradientOf }) => gradientOf.get(name) ?? []);
+    return {
+      ...parameter,
+      gradient: variable(`gradient.${name}`, own.shape),
+      value: values.length === 0 ? broadcast(literal(0), own.shape) : values.reduce((a, b) => add(a, b)),
+    };
+  });
   const { assign, gradientNorm } = optimizerUpdate(parts, optimizer);
   const set = parts.map((part) => [part.gradient, part.value] as const);
   const more = parts.map((part) => [part.gradient, add(part.gradient, part.value)] as const);
@@ -185,6 +196,20 @@ export function traceTrainer(trainer: Trainer, { optimizer, accumulate }: Traini
     metrics: Object.keys(metrics),
     maxima: Object.keys(maxima),
   };
+}
+
+/** Gradients of Σ scale · sum with respect to the variables that it depends on, by name. */
+function gradientsOf({ losses }: Objective, parameters: readonly TrainableParameter[]): ReadonlyMap<string, Tensor> {
+  const terms = Object.entries(losses).map(([name, term]) => mul(term.sum, scalar(scaleOf(name))));
+  if (terms.length === 0) return new Map();
+  const loss = terms.reduce((a, b) => add(a, b));
+  const read = new Set(nodesOf({ outputs: { loss } }));
+  const reached = parameters.filter(({ variable: own }) => read.has(own.node));
+  const values = gradients(
+    loss,
+    reached.map((parameter) => parameter.variable),
+  );
+  return new Map(reached.map(({ name }, i) => [name, values[i]]));
 }
 
 /** Name of the input that multiplies a term's sum: its weight divided by the step's count. */

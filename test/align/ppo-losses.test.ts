@@ -9,7 +9,14 @@ import {
   type ScoredRollouts,
   whiten,
 } from "../../src/align/gae.js";
-import { PPO_DEFAULTS, ppo } from "../../src/align/losses/ppo.js";
+import {
+  type PolicySteps,
+  PPO_DEFAULTS,
+  type PpoOptions,
+  ppoPolicy,
+  ppoValue,
+  type ValueSteps,
+} from "../../src/align/losses/ppo.js";
 import { ppoTrainer } from "../../src/align/losses/ppo-trainer.js";
 import { createPolicy, createValue, writeValue } from "../../src/align/policy.js";
 import { compileReference } from "../../src/backends/index.js";
@@ -17,6 +24,16 @@ import { initialLora, loraPairs, openModel, parametersOf } from "../../src/model
 import * as q from "../../src/tensor/index.js";
 import { ADAMW_DEFAULTS, compileTrainer, step, type Trainer, trainable } from "../../src/train/index.js";
 import { POLICY, readFixture } from "./fixtures.js";
+
+/** Both losses as one objective. */
+function ppo(steps: PolicySteps & ValueSteps, options: PpoOptions) {
+  const [policy, value] = [ppoPolicy(steps, options), ppoValue(steps, options)];
+  return {
+    losses: { ...policy.losses, ...value.losses },
+    metrics: { ...policy.metrics, ...value.metrics },
+    maxima: policy.maxima,
+  };
+}
 
 type Rows = readonly (readonly number[])[];
 interface Case {

@@ -3,7 +3,7 @@ import { forward, tokenStatistics } from "../../model/index.js";
 import { mul, reshape, sum, type TensorType } from "../../tensor/index.js";
 import { countedTargets, type Trainer } from "../../train/index.js";
 import { dropoutInputs, type Policy, policyOptions, type Value } from "../policy.js";
-import { type PpoOptions, ppo } from "./ppo.js";
+import { type PpoOptions, ppoPolicy, ppoValue } from "./ppo.js";
 
 export interface PpoShape {
   /** B, completions. */
@@ -31,24 +31,23 @@ export function ppoTrainer(
       ...dropoutInputs(policy),
     },
     trainable: [...policy.trainable, ...value.trainable],
-    objective: ({ ids, targets, sampled, old_values, advantages, returns, ...batch }) => {
-      const text = policyOptions(batch);
-      const statistics = tokenStatistics(policy.config, policy.weights, ids, targets, text);
-      const { hidden } = forward(value.config, value.weights, ids, text); // (B,T,C)
-      const estimate = sum(mul(hidden, value.head), [2]); // (B,T), in fp32 under bf16 too
-      const counted = countedTargets(targets);
-      const objective = ppo(
-        {
-          logProbability: reshape(statistics.logProbability, [B, T]),
-          entropy: reshape(statistics.entropy, [B, T]),
-          ...{ sampled, advantages, returns, counted, valued: counted, value: estimate, oldValue: old_values },
-        },
-        options,
-      );
+    objective: ({ ids, targets, sampled, advantages, ...batch }) => {
+      const statistics = tokenStatistics(policy.config, policy.weights, ids, targets, policyOptions(batch));
+      const steps = {
+        logProbability: reshape(statistics.logProbability, [B, T]),
+        entropy: reshape(statistics.entropy, [B, T]),
+        ...{ sampled, advantages, counted: countedTargets(targets) },
+      };
       const score = { log_probabilities: statistics.logProbability, entropy: statistics.entropy };
+      return { ...ppoPolicy(steps, options), entries: { score: { outputs: score } } };
+    },
+    second: ({ ids, targets, old_values, returns, ...batch }) => {
+      const { hidden } = forward(value.config, value.weights, ids, policyOptions(batch)); // (B,T,C)
+      const estimate = sum(mul(hidden, value.head), [2]); // (B,T), in fp32 under bf16 too
+      const steps = { value: estimate, oldValue: old_values, returns, valued: countedTargets(targets) };
       return {
-        ...objective,
-        entries: { score: { outputs: score }, values: { outputs: { values: reshape(estimate, [B * T]) } } },
+        ...ppoValue(steps, options),
+        entries: { values: { outputs: { values: reshape(estimate, [B * T]) } } },
       };
     },
   };
