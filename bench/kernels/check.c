@@ -227,10 +227,12 @@ static void check_cross_entropy(long N, long C, long V, float sharp) {
     }
   }
   free(reference);
-  long nS = qn_linear_cross_entropy_scratch(half, statistics, N, C, V);
+  long nS = qn_linear_cross_entropy_scratch(half, statistics, 2, N, C, V);
   float *S = fresh(nS);
-  for (long i = 0; i < nS; i++) S[i] = NAN;
-  qn_linear_cross_entropy(half, N, C, V, x, w, targets, loss, statistics ? entropy : 0, statistics ? is_greedy : 0, statistics ? log_squares : 0, S);
+  long nF = qn_linear_cross_entropy_scratch(half, statistics, 0, N, C, V), nX = qn_linear_cross_entropy_scratch(half, statistics, 1, N, C, V);
+  float *F = fresh(nF), *X = fresh(nX);
+  for (long i = 0; i < nF; i++) F[i] = NAN;
+  qn_linear_cross_entropy(half, N, C, V, x, w, targets, loss, statistics ? entropy : 0, statistics ? is_greedy : 0, statistics ? log_squares : 0, F);
   if (statistics) {
     compare("cross entropy entropy", shape, N, entropy, H, 5e-5);
     compare("cross entropy log squares", shape, N, log_squares, Q, 5e-5);
@@ -241,10 +243,14 @@ static void check_cross_entropy(long N, long C, long V, float sharp) {
   qn_linear_cross_entropy_gradient(half, N, C, V, x, w, targets, d_loss, by_entropy ? d_entropy : 0, loss, dx, dw, accumulate, statistics ? entropy : 0, statistics ? is_greedy : 0, statistics ? log_squares : 0, S);
   compare("cross entropy gradient loss", shape, N, loss, L, 2e-6);
   compare("cross entropy dx", shape, N * C, dx, DX, half ? by_entropy ? 2e-3 : 5e-4 : by_entropy ? 1e-5 : 3e-6);
+  for (long i = 0; i < nX; i++) X[i] = NAN;
+  for (long n = 0; n < N * C; n++) dx[n] = NAN;
+  qn_linear_cross_entropy_gradient(half, N, C, V, x, w, targets, d_loss, by_entropy ? d_entropy : 0, loss, dx, 0, 0, statistics ? entropy : 0, statistics ? is_greedy : 0, statistics ? log_squares : 0, X);
+  compare("cross entropy dx of frozen w", shape, N * C, dx, DX, half ? by_entropy ? 2e-3 : 5e-4 : by_entropy ? 1e-5 : 3e-6);
   compare("cross entropy dw", shape, V * C, dw, DW, half ? by_entropy ? 2e-3 : 5e-4 : by_entropy ? 1e-5 : 3e-6);
   free(H); free(Q); release(d_entropy, N, "d_entropy"); release(entropy, N, "entropy"); release(is_greedy, N, "is_greedy"); release(log_squares, N, "log_squares");
   free(targets); free(L); free(DX); free(DW); free(z);
-  release(x, N * C, "x"); release(w, V * C, "w"); release(d_loss, N, "d_loss"); release(loss, N, "loss"); release(dx, N * C, "dx"); release(dw, V * C, "dw"); release(S, nS, "cross entropy scratch");
+  release(x, N * C, "x"); release(w, V * C, "w"); release(d_loss, N, "d_loss"); release(loss, N, "loss"); release(dx, N * C, "dx"); release(dw, V * C, "dw"); release(S, nS, "cross entropy scratch"); release(F, nF, "cross entropy forward scratch"); release(X, nX, "cross entropy dx scratch");
 }
 
 static void check_embedding(long N, long C, long V) {

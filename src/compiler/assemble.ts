@@ -1,5 +1,5 @@
 /** @file Turns drafts into kernels: assigns a buffer to each value and builds the loop bodies. */
-import { type Entry, isOp, type Node, outputOf, type Tensor, tensorKey } from "../tensor/index.js";
+import { type Entry, isOp, type Node, type Op, outputOf, type Tensor, tensorKey } from "../tensor/index.js";
 import { accessOf, isIdentity, rowTerms, stridesOf } from "./access.js";
 import { type Buffers, bufferOfLeaf } from "./buffers.js";
 import {
@@ -297,6 +297,9 @@ function copyKernel(from: Buffer, to: Buffer): Kernel {
   };
 }
 
+/** Results that a template leaves out if nothing reads them, such as the gradient of a frozen head (V,C). */
+const OPTIONAL_RESULTS: { readonly [O in Op]?: readonly number[] } = { linearCrossEntropyGradient: [2] };
+
 /** Removes stores to temporaries that no kernel reads. */
 function withoutDeadStores(kernels: readonly Kernel[]): Kernel[] {
   const read = new Set<Buffer>();
@@ -314,6 +317,10 @@ function withoutDeadStores(kernels: readonly Kernel[]): Kernel[] {
   });
   return kernels.map((kernel) => {
     if (kernel.kind === "loop") return { ...kernel, body: prune(kernel.body) };
-    return { ...kernel, epilogue: kernel.epilogue && prune(kernel.epilogue) };
+    const optional = OPTIONAL_RESULTS[kernel.node.op] ?? [];
+    const results = kernel.results.map((result, i) =>
+      result !== null && optional.includes(i) && !alive(result) ? null : result,
+    );
+    return { ...kernel, results, epilogue: kernel.epilogue && prune(kernel.epilogue) };
   });
 }

@@ -84,8 +84,8 @@ export interface TemplateKernel {
   readonly node: Node;
   /** One buffer per input, or a number if the input is a literal index. */
   readonly operands: readonly (Buffer | number)[];
-  /** One buffer per output. */
-  readonly results: readonly Buffer[];
+  /** One buffer per output; null for one that is not computed. */
+  readonly results: readonly (Buffer | null)[];
   /** Set if an operand or result is only part of the rows of its buffer. */
   readonly operandViews: readonly (RowView | null)[];
   readonly resultViews: readonly (RowView | null)[];
@@ -112,7 +112,7 @@ function bodyBuffers(body: LoopBody): { reads: Buffer[]; writes: Buffer[] } {
 export function buffersOf(kernel: Kernel): { reads: Buffer[]; writes: Buffer[] } {
   if (kernel.kind === "loop") return bodyBuffers(kernel.body);
   const reads = kernel.operands.filter((operand) => typeof operand !== "number");
-  const writes = [...kernel.results];
+  const writes = kernel.results.filter((result) => result !== null);
   if (!kernel.epilogue) return { reads, writes };
   const epilogue = bodyBuffers(kernel.epilogue);
   return { reads: [...reads, ...epilogue.reads], writes: [...writes, ...epilogue.writes] };

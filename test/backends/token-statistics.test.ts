@@ -44,6 +44,8 @@ const entries = Object.fromEntries(
     const plain = q.linearTokenStatistics(x, w, targets);
     // d_loss does not depend on the loss, so that one kernel computes statistics and gradient.
     const [mx, mw] = q.gradients(q.mean(plain.logProbability), [x, w]);
+    // A frozen head has no gradient, which the kernel then leaves out.
+    const [fx] = q.gradients(objective, [x]);
     const forward = { logProbability, entropy, isGreedy, logSquares };
     const named = (outputs: Readonly<Record<string, q.Tensor>>) => ({
       outputs: Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [`${name}${i}`, tensor])),
@@ -51,6 +53,7 @@ const entries = Object.fromEntries(
     return [
       [`forward${i}`, named(forward)],
       [`ppo${i}`, named({ ...forward, dx, dw })],
+      [`frozen${i}`, named({ ...forward, fx })],
       [`mean${i}`, named({ ...plain, mx, mw })],
       [`bonus${i}`, named({ ...forward, ex, ew })],
       [`alone${i}`, named({ ...alone, ax, aw })],
@@ -83,7 +86,7 @@ describe.each(TARGETS)("token statistics, %s", (_, options) => {
     const ratio = { [`old${i}`]: c.old, [`advantages${i}`]: c.advantages };
     const weights = { [`weights${i}`]: c.weights };
     const inputs: Readonly<Record<string, Values>> = {
-      ...{ forward: given, mean: given, ppo: { ...given, ...ratio } },
+      ...{ forward: given, mean: given, ppo: { ...given, ...ratio }, frozen: { ...given, ...ratio } },
       ...{ bonus: { ...given, ...ratio, ...weights }, alone: { ...given, ...weights } },
     };
     for (const [entry, values] of Object.entries(inputs)) {
@@ -102,6 +105,7 @@ describe.each(TARGETS)("token statistics, %s", (_, options) => {
     }
     expect(distance(await program.read(`dx${i}`), c.dx)).toBeLessThan(5e-5);
     expect(distance(await program.read(`dw${i}`), c.dw)).toBeLessThan(5e-5);
+    expect(distance(await program.read(`fx${i}`), c.dx)).toBeLessThan(5e-5);
     expect(distance(await program.read(`ex${i}`), c.dx_entropy)).toBeLessThan(5e-5);
     expect(distance((await program.read(`ew${i}`)).subarray(0, c.dw_entropy.length), c.dw_entropy)).toBeLessThan(5e-5);
     const [both, one] = [await program.read(`ew${i}`), await program.read(`dw${i}`)];

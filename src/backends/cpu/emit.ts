@@ -207,7 +207,7 @@ function emitTemplateKernel(kernel: TemplateKernel, dtype: ComputeDType, { tiles
   const parameters = new Parameters();
   // Register buffers in a fixed order first, so that equal kernels get equal text.
   for (const operand of kernel.operands) if (typeof operand !== "number") parameters.index(operand);
-  for (const result of kernel.results) parameters.index(result);
+  for (const result of kernel.results) if (result !== null) parameters.index(result);
   const at = (buffer: Buffer) => `p[${parameters.index(buffer)}]`;
   const operand = (i: number): Buffer => {
     const value = kernel.operands[i];
@@ -232,7 +232,10 @@ function emitTemplateKernel(kernel: TemplateKernel, dtype: ComputeDType, { tiles
       if (typeof value === "number") return `(qn_row_index){(const int[]){${value}}, 0}`;
       return `(qn_row_index){(const int *)${at(value)}, ${kernel.node.inputs[i].shape.length}}`;
     },
-    result: (i) => from(at(kernel.results[i]), kernel.resultViews[i]),
+    result: (i) => {
+      const buffer = kernel.results[i];
+      return buffer === null ? "0" : from(at(buffer), kernel.resultViews[i]);
+    },
     scratch: `p[${parameters.buffers.length}]`,
     bf16: dtype === "bf16" && multipliesInBf16(kernel.node) ? 1 : 0,
     epilogue: kernel.epilogue ? "NAME_epilogue" : "0",

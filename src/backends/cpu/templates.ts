@@ -160,10 +160,10 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
       statement:
         `qn_linear_cross_entropy(${use.bf16}, ${N}, ${C}, ${V}, ${use.operand(0)}, ${use.operand(1)}, ${use.ids(2)}, ` +
         `${use.result(0)}, ${results}, ${use.scratch});`,
-      scratch: `qn_linear_cross_entropy_scratch(${use.bf16}, ${flag(statistics)}, ${N}, ${C}, ${V})`,
+      scratch: `qn_linear_cross_entropy_scratch(${use.bf16}, ${flag(statistics)}, 0, ${N}, ${C}, ${V})`,
     };
   },
-  linearCrossEntropyGradient: ({ node, accumulate }, use) => {
+  linearCrossEntropyGradient: ({ node, accumulate, results: outputs }, use) => {
     const [N, C] = shapeOf(node, 0);
     const [V] = shapeOf(node, 1);
     const statistics = node.outputs.length > 3;
@@ -174,7 +174,7 @@ export const templates: { readonly [O in TemplateOp]: Emit } = {
         `qn_linear_cross_entropy_gradient(${use.bf16}, ${N}, ${C}, ${V}, ${use.operand(0)}, ${use.operand(1)}, ${use.ids(2)}, ` +
         `${use.operand(3)}, ${dEntropy}, ${use.result(0)}, ${use.result(1)}, ${use.result(2)}, ${flag(accumulate[2])}, ` +
         `${results}, ${use.scratch});`,
-      scratch: `qn_linear_cross_entropy_scratch(${use.bf16}, ${flag(statistics)}, ${N}, ${C}, ${V})`,
+      scratch: `qn_linear_cross_entropy_scratch(${use.bf16}, ${flag(statistics)}, ${outputs[2] === null ? 1 : 2}, ${N}, ${C}, ${V})`,
     };
   },
   cacheWrite: ({ node, operandViews }, use) => {

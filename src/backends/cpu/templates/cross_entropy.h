@@ -18,10 +18,11 @@ QN_FUNCTION long qn_cross_entropy_rows(long N, long V) {
 }
 // Distance between packed rows: an odd number of cache lines, so that consecutive rows do not map to the same cache sets.
 QN_FUNCTION long qn_packed_pitch(int bf16, long K) { long pack = bf16 ? QN_PACK : 1; return ((K + pack - 1) / pack + 15) / 16 * 16 | 16; }
-// Scratch in floats for both functions.
-QN_TEMPLATE long qn_linear_cross_entropy_scratch(int bf16, int statistics, long N, long C, long V) {
-  long R = qn_cross_entropy_rows(N, V), a = qn_gemm_blockwise_scratch(V, C), b = qn_gemm_scratch(R, C, V), d = qn_gemm_scratch(V, C, R);
-  return R * qn_packed_pitch(bf16, V) + V * qn_packed_pitch(bf16, R) + (statistics ? 4 : 1) * R * ((V + QN_GROUP - 1) / QN_GROUP) + 5 * R + 48 + (a > b ? a > d ? a : d : b > d ? b : d);
+// Scratch in floats: without gradients (0), with dx (1), or with dx and dw (2).
+QN_TEMPLATE long qn_linear_cross_entropy_scratch(int bf16, int statistics, int gradients, long N, long C, long V) {
+  long R = qn_cross_entropy_rows(N, V), a = qn_gemm_blockwise_scratch(V, C), b = gradients > 0 ? qn_gemm_scratch(R, C, V) : 0, d = gradients > 1 ? qn_gemm_scratch(V, C, R) : 0;
+  long packed = (gradients > 0 ? R * qn_packed_pitch(bf16, V) : 0) + (gradients > 1 ? V * qn_packed_pitch(bf16, R) : 0);
+  return packed + (statistics ? 4 : 1) * R * ((V + QN_GROUP - 1) / QN_GROUP) + 5 * R + 48 + (a > b ? a > d ? a : d : b > d ? b : d);
 }
 
 typedef struct {
@@ -93,7 +94,7 @@ static void qn_cross_entropy_block(void *context, long m0, long m1, long n0, lon
       else sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], packed, 0, 0, 0, 0);
     }
   }
-  if (!c->dx || c->maxima) return;
+  if (!c->dw || c->maxima) return;
   for (long r = m0; r < m1; r += pack * QN_VL) for (long n = n0; n < n1; n += QN_VL) { // buffers are padded to whole vectors
     const float *from = Z + (r - m0) * ldz + n - n0;
     float *to = c->along_rows + n * c->along_rows_pitch + r / pack;
@@ -174,13 +175,13 @@ static void qn_cross_entropy_dw_task(void *context, long task, long worker) {
   }
 }
 
-// Inputs: x (N,C), w (V,C), targets (N), d_loss (N). Overwrites loss (N), dx (N,C) and dw (V,C); adds to dw if accumulate_dw.
+// Inputs: x (N,C), w (V,C), targets (N), d_loss (N). Overwrites loss (N), dx (N,C) and dw (V,C), which may be null; adds to dw if accumulate_dw.
 // If entropy (N) is not 0, it receives the entropy of softmax(x·wᵀ) in nats. is_greedy (N) is then 1 where no logit exceeds the
 // target's, log_squares (N) the log of the sum of squared probabilities. d_entropy (N) may be 0.
 QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, const float *d_entropy, float *loss, float *dx, float *dw, int accumulate_dw, float *entropy, float *is_greedy, float *log_squares, float *scratch) {
   long R = qn_cross_entropy_rows(N, V), groups = (V + QN_GROUP - 1) / QN_GROUP;
   long P = qn_packed_pitch(bf16, V), Q = qn_packed_pitch(bf16, R);
-  float *along_v = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *along_rows = along_v + R * P, *sums = along_rows + V * Q, *moments = sums + R * groups, *tops = moments + R * groups, *squares = tops + R * groups, *per_row = entropy ? squares + R * groups : moments, *retry = per_row + 5 * R, *gemm_scratch = retry + 16;
+  float *along_v = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *along_rows = along_v + (dx ? R * P : 0), *sums = along_rows + (dw ? V * Q : 0), *moments = sums + R * groups, *tops = moments + R * groups, *squares = tops + R * groups, *per_row = entropy ? squares + R * groups : moments, *retry = per_row + 5 * R, *gemm_scratch = retry + 16;
   for (long n = 0; n < N; n += R) {
     long rows = n + R < N ? R : N - n, tasks = (rows + QN_CROSS_ENTROPY_ROWS - 1) / QN_CROSS_ENTROPY_ROWS;
     qn_cross_entropy_context c = {bf16, rows, C, V, groups, x + n * C, w, d_loss ? d_loss + n : 0, targets + n, loss + n, dx ? dx + n * C : 0, dw,
@@ -207,6 +208,7 @@ QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long
     }
     qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = rows, .N = C, .K = V, .A = along_v, .a_m = P, .a_k = 1, .a_packed = 1, .B = w, .b_k = C, .b_n = 1,
                                   .C = c.dx, .ldc = C, .epilogue = qn_cross_entropy_dx_epilogue, .context = &c}, gemm_scratch);
+    if (!dw) continue;
     qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = V, .N = C, .K = rows, .A = along_rows, .a_m = Q, .a_k = 1, .a_packed = 1, .B = c.x, .b_k = C, .b_n = 1, .b_scale = c.factor,
                                   .C = dw, .ldc = C, .accumulate = accumulate_dw || n > 0}, gemm_scratch);
     qn_parallel((C + QN_GROUP - 1) / QN_GROUP, qn_cross_entropy_dw_task, &c);
