@@ -23,6 +23,8 @@ export interface AdvantageOptions {
   readonly weights?: readonly number[];
   /** Whiten each reward function within the group before they are added, then the batch (GDPO: arXiv:2601.05242). */
   readonly separately?: boolean;
+  /** (N) what is subtracted from the weighted sum of each completion's rewards, such as a KL penalty. */
+  readonly penalties?: ArrayLike<number>;
   /** Whiten the advantages of `rloo` over the batch. */
   readonly whiten?: boolean;
 }
@@ -30,7 +32,7 @@ export interface AdvantageOptions {
 export interface Advantages {
   /** (N); 0 for a completion without a reward. */
   readonly advantages: Float32Array<ArrayBuffer>;
-  /** (N) weighted sums of the rewards; null where no function gave one. */
+  /** (N) weighted sums of the rewards less the penalties; null where no function gave one. */
   readonly rewards: readonly (number | null)[];
   /** Mean and deviation of these sums; null without any, or without two. */
   readonly reward: number | null;
@@ -59,14 +61,15 @@ export function advantagesOf(rows: readonly (readonly (number | null)[])[], opti
   if (estimator === "rloo" && group < 2) {
     throw new QuernError("rloo compares the completions of a prompt and needs at least two of them", { exitCode: 2 });
   }
-  const rewards = rows.map((row) => weighted(row, weights));
+  const penalized = (value: Maybe, n: number) => (value === null ? null : value - (options.penalties?.[n] ?? 0));
+  const rewards = rows.map((row, n) => penalized(weighted(row, weights), n));
   const groups = grouped(rewards, group);
   return {
     advantages: Float32Array.from(advantages(), (value) => value ?? 0),
     rewards,
     reward: mean(rewards),
     rewardStd: deviation(rewards),
-    equalGroups: groups.filter((values) => new Set(values.filter(isNumber)).size < 2).length / (groups.length || 1),
+    equalGroups: groups.filter((values) => isEqual(values.filter(isNumber))).length / (groups.length || 1),
   };
 
   function advantages(): readonly Maybe[] {
@@ -89,6 +92,10 @@ export function advantagesOf(rows: readonly (readonly (number | null)[])[], opti
     return groups.flatMap(centered).map(times(1 / divisor));
   }
 }
+
+/** Whether rewards differ by no more than rounding, which a KL penalty adds to them. */
+const isEqual = (values: readonly number[]) =>
+  values.length < 2 || Math.max(...values) - Math.min(...values) <= 1e-5 * Math.max(1, ...values.map(Math.abs));
 
 type Maybe = number | null;
 const isNumber = (value: Maybe): value is number => value !== null;

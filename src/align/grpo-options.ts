@@ -64,8 +64,16 @@ export const grpoOptions = rolloutOptions.extend({
     .number()
     .min(0)
     .optional()
-    .describe("weight of the KL divergence from the reference, which is the model before training (default 0)")
+    .describe(
+      "weight of the KL divergence from the reference, which is the model before training (default 0; 0.05 for rloo)",
+    )
     .meta({ value: "B" }),
+  klIn: z
+    .enum(["loss", "reward"])
+    .optional()
+    .describe(
+      "where the KL counts: in the loss of each token (k3), or as a sum over the completion (k1) in its reward (default loss; reward for rloo)",
+    ),
   classicKl: z.boolean().optional().describe("estimate the KL as the GRPO paper does, without correcting its gradient"),
   epsilon: z
     .number()

@@ -43,31 +43,54 @@ async function prepareGrpo(context: Context<Checked>): Promise<Task> {
   const { policy, prompts, tokens, sequence } = opened;
   refuseMemory(policy);
   const { group = 8, updates = 1, batch = 8, seed = 0, maskTruncated = false } = o;
-  const losses = lossOptions(o);
+  const kl = klOf(o);
+  const losses = lossOptions(o, kl);
   const options = advantageOptions(o, group);
   const rewards = await openRunRewards(opened.reward, o, {
     ...target,
     cpu: { threads: o.threads },
   });
-  const shape = { batch: batch * group, sequence, maxTokens: tokens };
+  const shape = { batch: batch * group, sequence, maxTokens: tokens, reference: kl.beta > 0 };
   let reference: Reference | null = null;
+
+  const isMasked = ({ truncated }: Rollout) => maskTruncated && truncated;
+  /** Σ log π − log π_ref over the tokens of each completion; 0 for one that must not teach. */
+  const klSums = async (rollouts: readonly Rollout[], sampled: Scored["sampled"], { score }: Reference) => {
+    const sums: number[] = [];
+    for (let first = 0; first < rollouts.length; first += shape.batch) {
+      const laid = rolloutRows(rollouts.slice(first, first + shape.batch), shape.batch, sequence, isMasked);
+      const own = sampled?.[first / shape.batch] ?? laid.sampled;
+      const referred = await score(laid);
+      for (let row = 0; row < shape.batch; row++) {
+        let sum = 0;
+        for (let i = row * sequence; i < (row + 1) * sequence; i++) {
+          if (laid.targets[i] >= 0) sum += own[i] - referred[i];
+        }
+        sums.push(sum);
+      }
+    }
+    return sums;
+  };
 
   const source = createRolloutSource<Scored>({
     ...{ policy, prompts, batch, group, tokens, temperature: 1, updates, sequence, target, signal },
     order: { order: o.order ?? "shuffled", seed },
     async score(rollouts, training) {
       const scored = await scoreRollouts(rewards, rollouts, signal);
-      const advantages = Array.from(advantagesOf(scored.parts, options).advantages);
       // In bf16 the decoder's products round in other places than the trainer's.
       const isExact = training.program.plan.dtype === "fp32";
-      return { ...scored, advantages, sampled: isExact ? null : await scoreAgain(rollouts, shape, policy, training) };
+      const sampled = isExact ? null : await scoreAgain(rollouts, shape, policy, training);
+      const sums = kl.inReward && reference !== null ? await klSums(rollouts, sampled, reference) : null;
+      const penalties = sums?.map((sum) => kl.beta * sum);
+      const { advantages, equalGroups } = advantagesOf(scored.parts, { ...options, penalties });
+      return { ...scored, advantages: Array.from(advantages), equalGroups, sampled };
     },
     async batches({ rollouts, scored }, { step, accumulate }) {
       const rows = batch * group;
       const batches: TrainingBatch[] = [];
       for (let i = 0; i < accumulate; i++) {
         const own = rollouts.slice(i * rows, (i + 1) * rows);
-        const laid = rolloutRows(own, rows, sequence, ({ truncated }) => maskTruncated && truncated);
+        const laid = rolloutRows(own, rows, sequence, isMasked);
         if (scored.sampled !== null) laid.sampled.set(scored.sampled[i]);
         batches.push({
           ...laid,
@@ -78,6 +101,7 @@ async function prepareGrpo(context: Context<Checked>): Promise<Task> {
       }
       const metrics = {
         ...rolloutMetrics(rollouts, scored.total, group),
+        equal_groups: scored.equalGroups, // with the KL where it counts in the reward
         ...rewardMetrics(rewards, scored.parts),
       };
       return { batches, metrics };
@@ -91,7 +115,10 @@ async function prepareGrpo(context: Context<Checked>): Promise<Task> {
     sequence,
     batch,
     examples: prompts.length * updates,
-    identity: [prompts.map(({ ids }) => ids), losses, options, tokens, group, updates, o.reward, maskTruncated],
+    identity: [
+      ...[prompts.map(({ ids }) => ids), losses, options, tokens, group, updates, o.reward, maskTruncated],
+      ...(kl.inReward && kl.beta > 0 ? [kl] : []),
+    ],
     ...learningRateFor(1e-6, policy),
     reasons: {
       ...learningRateFor(1e-6, policy).reasons,
@@ -101,7 +128,7 @@ async function prepareGrpo(context: Context<Checked>): Promise<Task> {
     warnings: [],
     writeWeights: ({ program }) => policy.writeWeights(program),
     async begin(training) {
-      if (losses.beta > 0 && reference === null) reference = await openReference(policy, training, shape, target);
+      if (kl.beta > 0 && reference === null) reference = await openReference(policy, training, shape, target);
     },
     load: (step, accumulate, training) => source.load(step, accumulate, training),
     ahead: false,
@@ -118,9 +145,22 @@ async function prepareGrpo(context: Context<Checked>): Promise<Task> {
   };
 }
 
+/** The KL divergence from the reference: its weight, and whether it counts in the reward instead of the loss. */
+interface Kl {
+  readonly beta: number;
+  readonly inReward: boolean;
+}
+
+/** RLOO has the KL in the reward (Ahmadian et al., arXiv:2402.14740, eq. 2); the defaults are TRL's. */
+function klOf({ loss, beta, klIn }: Checked): Kl {
+  const isRloo = loss === "rloo";
+  return { beta: beta ?? (isRloo ? 0.05 : 0), inReward: (klIn ?? (isRloo ? "reward" : "loss")) === "reward" };
+}
+
 /** What is computed once of an iteration's completions. */
 interface Scored extends RolloutRewards {
   readonly advantages: readonly number[];
+  readonly equalGroups: number;
   /** Log-probabilities of the targets of each batch under the trainer's program (B·T); null for the decoder's own. */
   readonly sampled: readonly (readonly number[])[] | null;
 }
@@ -142,13 +182,13 @@ async function scoreAgain(
 }
 
 /** The loss that the options name, with its settings. */
-function lossOptions(o: Checked): GrpoLossOptions {
+function lossOptions(o: Checked, kl: Kl): GrpoLossOptions {
   const name = o.loss ?? "dapo";
   const loss = (LOSS_OF[name] ?? name) as GrpoLossName;
   return grpoDefaults({
     loss,
     ...(name === "gspo" && { level: "sequence" as const }),
-    ...(o.beta !== undefined && { beta: o.beta }),
+    beta: kl.inReward ? 0 : kl.beta,
     ...(o.epsilon !== undefined && { epsilon: o.epsilon }),
     ...(o.epsilonHigh !== undefined && { epsilonHigh: o.epsilonHigh }),
     ...(o.entropyBonus !== undefined && { entropyBonus: o.entropyBonus }),

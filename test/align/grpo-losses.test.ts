@@ -236,6 +236,21 @@ describe("advantages", () => {
     expect(rewards).toEqual([1, 1, 0, 2, null, null, 3, null]);
   });
 
+  it("subtracts RLOO's KL from the rewards, before the mean of the other completions", () => {
+    const [rewards, kl, beta] = [[1, 0, 2, 5, 5, 5], [0.5, -0.1, 2, 1, 0, 0], 0.05];
+    const { advantages, equalGroups } = advantagesOf(
+      rewards.map((one) => [one]),
+      { group: 3, estimator: "rloo", penalties: kl.map((sum) => beta * sum) },
+    );
+    const penalized = rewards.map((one, i) => one - beta * kl[i]);
+    const expected = penalized.map((own, i) => {
+      const group = penalized.slice(3 * Math.floor(i / 3), 3 * Math.floor(i / 3) + 3);
+      return own - (group.reduce((a, b) => a + b) - own) / 2;
+    });
+    for (const [i, value] of expected.entries()) expect(advantages[i]).toBeCloseTo(value, 6);
+    expect(equalGroups).toBe(0);
+  });
+
   it("refuse groups and weights that do not fit", () => {
     expect(() => advantagesOf([[1], [2], [3]], { group: 2 })).toThrow(/groups of 2/);
     expect(() => advantagesOf([[1], [2]], { group: 2, weights: [1, 2] })).toThrow(/2 weights for 1 reward/);

@@ -98,6 +98,27 @@ describe("grpo", { timeout: 240_000 }, () => {
     expect(notes.join("\n")).toContain("the rewards of each prompt's completions are all equal");
   });
 
+  it("has RLOO's KL in the reward, as in TRL, unless it is in the loss", async () => {
+    const one = reward("same", "return 1;");
+    const run = { loss: "rloo", beta: 0.5, order: "given" } as const;
+    await grpo(options("kl-start", { ...run, reward: [one], steps: 1 }));
+    // The policy is still the reference: equal rewards, no KL, and a loss of 0.
+    const [start] = files.lines("kl-start/metrics.jsonl");
+    expect(start).toMatchObject({ kl: 0, equal_groups: 1 });
+    expect(start.grad_norm).toBeLessThan(1e-3);
+    const moved = { ...run, learningRate: 0.01 };
+    await grpo(options("kl-reward", moved));
+    await grpo(options("kl-loss", { ...moved, klIn: "loss" }));
+    await grpo(options("kl-none", { ...moved, beta: 0 }));
+    const [inReward, inLoss, none] = ["kl-reward", "kl-loss", "kl-none"].map((name) =>
+      files.lines(`${name}/metrics.jsonl`),
+    );
+    expect(inReward[0].grad_norm / none[0].grad_norm).toBeCloseTo(1, 3);
+    expect(inReward[1].kl).toBeGreaterThan(0);
+    expect(Math.abs(inReward[1].grad_norm / none[1].grad_norm - 1)).toBeGreaterThan(1e-3);
+    expect(Math.abs(inReward[1].grad_norm / inLoss[1].grad_norm - 1)).toBeGreaterThan(1e-3);
+  });
+
   it("stops with the reason and the last good checkpoint when the policy collapses", async () => {
     const run = options("collapse", { beta: 1e-6, maxKl: 0.001, learningRate: 0.05, steps: 6, saveEvery: 1 });
     await expect(grpo(run)).rejects.toThrow(
