@@ -189,10 +189,15 @@ async function listedFiles(
     if (isRemote(path)) {
       throw new QuernError(`${task.file}: data_files names ${quoted(path)}; download it, and name the file here`);
     }
-    // datasets reads from the working directory; beside the task file is what a user means.
-    const matching = [process.cwd(), dirname(task.file)].map((folder) => matchingFiles(folder, path));
-    const files = matching.find((each) => each.length > 0);
-    if (files === undefined) throw new QuernError(`${task.file}: data_files names ${path}, which is not there`);
+    // datasets reads from the working directory; beside the task file, or its folder, is what a user means.
+    const beside = dirname(task.file);
+    const folders = [process.cwd(), beside, dirname(beside), ...(options.data === undefined ? [] : [options.data])];
+    const files = folders.map((folder) => matchingFiles(folder, path)).find((each) => each.length > 0);
+    if (files === undefined) {
+      throw new QuernError(
+        `${task.file}: data_files names ${path}, which is neither in the working directory nor beside the task file`,
+      );
+    }
     found.push(...files);
   }
   return found;

@@ -159,6 +159,17 @@ describe("the layout of --data", () => {
     expect(documents.evaluated).toEqual([{ a: "x" }]);
   });
 
+  it("reads data_files from the folder of the task file's folder, and from --data", async () => {
+    write("data/outer.json", '[{"q": "outer"}]');
+    const loaded = task(
+      "dataset_path: json\ndataset_kwargs: {data_files: {test: data/outer.json}}\ntest_split: test\n",
+    );
+    expect((await readTaskDocuments(loaded, 0, {})).evaluated).toEqual([{ q: "outer" }]);
+    write("elsewhere/far/only.json", '[{"q": "far"}]');
+    const far = task("dataset_path: json\ndataset_kwargs: {data_files: {test: far/only.json}}\ntest_split: test\n");
+    expect((await readTaskDocuments(far, 0, { data: join(folder, "elsewhere") })).evaluated).toEqual([{ q: "far" }]);
+  });
+
   it("reads data_files by a pattern, in the order of their names", async () => {
     write("tasks/parts/b.json", '{"a":"y"}\n');
     write("tasks/parts/a.json", '{"a":"x"}\n');
@@ -167,7 +178,7 @@ describe("the layout of --data", () => {
     const { evaluated } = await readTaskDocuments(named('"parts/*.json"'), 0, {});
     expect(evaluated).toEqual([{ a: "x" }, { a: "y" }]);
     await expect(readTaskDocuments(named('"parts/*.csv"'), 0, {})).rejects.toThrow(
-      /parts\/\*\.csv, which is not there/,
+      /parts\/\*\.csv, which is neither in the working directory nor beside the task file/,
     );
     await expect(readTaskDocuments(named("https://example.org/a.json"), 0, {})).rejects.toThrow(/download it/);
     await expect(
