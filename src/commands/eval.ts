@@ -1,3 +1,4 @@
+import { InterruptedError, isAbortError } from "../errors.js";
 import { evaluateOptions } from "../eval/evaluate-options.js";
 import { defineCommand } from "./command.js";
 
@@ -14,7 +15,11 @@ export default defineCommand({
   ],
   async run(options, { signal, onProgress, print, log, named }) {
     const { comparisonTable, evaluate, evaluationTable } = await import("../eval/index.js");
-    const evaluated = await evaluate({ ...options, signal, onProgress, named });
+    const evaluated = await evaluate({ ...options, signal, onProgress, named }).catch((error: unknown) => {
+      if (!isAbortError(error) || options.cache === undefined) throw error;
+      const kept = `${options.cache} keeps the answers so far; run the same command to resume`;
+      throw new InterruptedError(`interrupted; ${kept}`, options.cache);
+    });
     const { results, counts, seconds, comparison } = evaluated;
     for (const line of evaluationTable({ name: options.model, ...evaluated })) print(line);
     for (const line of comparison === null ? [] : comparisonTable(comparison)) print(line);
