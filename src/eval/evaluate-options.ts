@@ -105,7 +105,7 @@ export const evaluateOptions = z.object({
   cache: z
     .string()
     .optional()
-    .describe("folder that keeps the model's answers; the same command goes on there after a stop")
+    .describe("folder in which the model's answers are kept; after an interruption, the same command resumes from them")
     .meta({ value: "DIR" }),
   threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
   against: z

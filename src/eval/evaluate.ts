@@ -7,10 +7,11 @@ import type { z } from "zod";
 import type { CompileOptions } from "../backends/index.js";
 import { withOutput, writeFileAtomic } from "../documents/index.js";
 import { fileError, QuernError } from "../errors.js";
-import { type LanguageModel, openNamedModel, serverAddress } from "../infer/index.js";
+import { type LanguageModel, openNamedModel } from "../infer/index.js";
 import { checkOptions, type NameOption } from "../options.js";
 import { quoted } from "../printable.js";
 import type { OnProgress } from "../progress.js";
+import { version } from "../version.js";
 import { evaluateOptions } from "./evaluate-options.js";
 import {
   type EvaluationResults,
@@ -108,7 +109,7 @@ async function evaluateChecked(
       exitCode: 2,
     });
   }
-  const model = await openNamedModel(o.model, { ...target, cpu: { threads: o.threads, ...target?.cpu } });
+  await using model = await openNamedModel(o.model, { ...target, cpu: { threads: o.threads, ...target?.cpu } });
   const cache = o.cache === undefined ? undefined : openRequestCache(o.cache);
   try {
     const evaluation = await evaluateTasks(model, selection, {
@@ -157,7 +158,6 @@ async function evaluateChecked(
     return result;
   } finally {
     cache?.close();
-    await model.dispose();
   }
 }
 
@@ -219,20 +219,18 @@ async function writeEvaluation(
 
 const jsonValue = (_: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
 
-/** Tells models apart in the cache: the size and time of each file, or a server's address. */
-async function identityOf(name: string, model: LanguageModel): Promise<string> {
-  if (serverAddress(name) !== undefined) return name;
+/** Tells models apart in the cache: Quern's version and the size and time of each file, or a server's address. */
+async function identityOf(name: string, { files }: LanguageModel): Promise<string> {
+  if (files === undefined) return JSON.stringify([version, name]);
   const facts: unknown[] = [];
-  const place = await stat(model.name);
-  const paths = place.isDirectory()
-    ? (await readdir(model.name)).sort().map((each) => join(model.name, each))
-    : [model.name];
-  for (const path of paths) {
-    const { size, mtimeMs } = await stat(path);
-    if (/\.(safetensors|gguf|json|bin|txt|model)$/.test(path))
-      facts.push([path.slice(model.name.length), size, mtimeMs]);
+  for (const place of files) {
+    const isFolder = (await stat(place)).isDirectory();
+    for (const file of isFolder ? (await readdir(place)).sort() : [""]) {
+      const { size, mtimeMs } = await stat(join(place, file));
+      if (!isFolder || /\.(safetensors|gguf|json|bin|txt|model)$/.test(file)) facts.push([file, size, mtimeMs]);
+    }
   }
-  return JSON.stringify(facts);
+  return JSON.stringify([version, facts]);
 }
 
 async function samplesOf(given: string, option: string): Promise<Record<string, readonly number[]>> {

@@ -58,6 +58,11 @@ export class CheckpointModel implements LanguageModel {
     return this.#opened.model.config.sequence;
   }
 
+  get files(): readonly string[] {
+    const { path, basePath } = this.#opened.model;
+    return basePath === undefined ? [path] : [path, basePath];
+  }
+
   get tokenizer(): Tokenizer {
     return this.#opened.tokenizer;
   }
@@ -87,6 +92,7 @@ export class CheckpointModel implements LanguageModel {
         const lost = whole.length - ids.length;
         options.onWarning?.(
           `request ${request} has ${whole.length} tokens, but the model's limit is ${longest}: the first ${lost} are dropped`,
+          request,
         );
       }
       return [{ request, ids, start: 0, length: ids.length - 1, from: ids.length - count }];
@@ -130,6 +136,7 @@ export class CheckpointModel implements LanguageModel {
       if (lost > 0) {
         onWarning?.(
           `prompt ${i} has ${each.ids.length} tokens, but the limit is ${longest}: the first ${lost} are dropped`,
+          i,
         );
       }
       encoded.push(lost > 0 ? { ...each, ids: Array.from(each.ids).slice(lost) } : each);

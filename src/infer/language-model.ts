@@ -38,8 +38,8 @@ export interface Generation {
 export interface RequestOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
-  /** Called with a message for each request that was truncated to fit the model. */
-  readonly onWarning?: (warning: string) => void;
+  /** Called for each request that was truncated to fit the model, with a message and the request's index. */
+  readonly onWarning?: (warning: string, index: number) => void;
 }
 
 export interface GenerationOptions extends RequestOptions {
@@ -76,6 +76,8 @@ export interface LanguageModel {
   readonly name: string;
   /** Context length in tokens; null if a server does not report it. */
   readonly sequence: number | null;
+  /** Folders or files of the weights, that of an adapter before its base; undefined if a server keeps them. */
+  readonly files?: readonly string[];
   /** The model's own; undefined if a server keeps it. */
   readonly tokenizer?: Tokenizer;
   /** Counts the tokens of a prompt; null if a server does not report it. */

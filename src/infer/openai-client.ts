@@ -4,9 +4,10 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Agent } from "undici";
-import { z } from "zod";
+import type { z } from "zod";
 import { QuernError } from "../errors.js";
 import { hideCredentials, quoted } from "../printable.js";
+import { chatSchema, chunkSchema, completionSchema, modelsSchema, type usageSchema } from "./openai-responses.js";
 import { readEvents } from "./server-sent-events.js";
 
 export interface OpenAIClientOptions {
@@ -89,69 +90,6 @@ interface CallOptions {
   /** Called with the tokens of this request, if the server reports them. */
   readonly onUsage?: (usage: Pick<Usage, "promptTokens" | "completionTokens">) => void;
 }
-
-/** Lenient, since servers add their own fields and some leave out counts. */
-const usageSchema = z.looseObject({
-  prompt_tokens: z.number().nullish(),
-  completion_tokens: z.number().nullish(),
-});
-const tokenLogProbability = z.looseObject({ token: z.string().default(""), logprob: z.number() });
-const chatLogProbabilities = z.looseObject({
-  content: z.array(tokenLogProbability.extend({ top_logprobs: z.array(tokenLogProbability).nullish() })).nullish(),
-});
-const functionCall = z.looseObject({ arguments: z.string() });
-const contentSchema = z
-  .union([z.string(), z.array(z.looseObject({ text: z.string().optional() }))])
-  .nullish()
-  .transform((content) => (Array.isArray(content) ? content.map(({ text = "" }) => text).join("") : (content ?? "")));
-const chatSchema = z.looseObject({
-  choices: z
-    .array(
-      z.looseObject({
-        message: z.looseObject({
-          content: contentSchema,
-          function_call: functionCall.nullish(),
-          tool_calls: z.array(z.looseObject({ function: functionCall.nullish() })).nullish(),
-        }),
-        finish_reason: z.string().nullish(),
-        logprobs: chatLogProbabilities.nullish(),
-      }),
-    )
-    .min(1),
-  usage: usageSchema.nullish(),
-});
-const chunkSchema = z.looseObject({
-  choices: z.array(
-    z.looseObject({
-      delta: z.looseObject({ content: contentSchema }).nullish(),
-      finish_reason: z.string().nullish(),
-    }),
-  ),
-  usage: usageSchema.nullish(),
-});
-const modelsSchema = z.looseObject({
-  data: z.array(z.looseObject({ id: z.string() })),
-  usage: z.undefined().optional(),
-});
-const completionSchema = z.looseObject({
-  choices: z
-    .array(
-      z.looseObject({
-        text: z.string(),
-        finish_reason: z.string().nullish(),
-        logprobs: z
-          .looseObject({
-            tokens: z.array(z.string()).nullish(),
-            token_logprobs: z.array(z.number().nullable()).nullish(),
-            text_offset: z.array(z.number()).nullish(),
-            top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish(),
-          })
-          .nullish(),
-      }),
-    )
-    .min(1),
-  usage: usageSchema.nullish(),
-});
 
 /** Seconds; the maximum backoff. */
 const MAX_DELAY_SECONDS = 60;

@@ -86,7 +86,7 @@ export class ServerModel implements LanguageModel {
         );
       }
       if (ids.length < whole.length)
-        options.onWarning?.(`request ${i} is truncated to its last ${this.#sequence} tokens`);
+        options.onWarning?.(`request ${i} is truncated to its last ${this.#sequence} tokens`, i);
       return this.#echo(ids, ids.length - continuation.length, options);
     });
   }

@@ -1,10 +1,10 @@
 /** @file The worker thread that runs the reward of a file (`reward-file.ts`). */
 import { Console } from "node:console";
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { fileError, QuernError } from "../../errors.js";
+import { QuernError } from "../../errors.js";
 import type { Answer } from "../../executors/index.js";
 import { quoted } from "../../printable.js";
+import { exportedFunction, openUserModule } from "../../user-module.js";
 import { functionSource, messageOf, type Reward, type RewardCall } from "./reward.js";
 import type { FileMessage, FileSetup } from "./reward-file.js";
 
@@ -45,33 +45,22 @@ function placeOf(error: unknown, path: string): string {
 }
 
 async function loadReward(path: string): Promise<Reward> {
-  const source = await readFile(path, "utf8").catch((error: unknown) => {
-    throw fileError(error, "read", path);
-  });
-  const { createJiti } = await import("jiti");
-  const jiti = createJiti(import.meta.url, {
-    fsCache: false,
-    moduleCache: false,
-    // Imports of Quern's own modules are those of this running program, however it was installed.
-    virtualModules: {
-      ...(source.includes("quern/align") && { "quern/align": await import("../index.js") }),
-      ...(source.includes("quern/executors") && { "quern/executors": await import("../../executors/index.js") }),
-      ...(source.includes("quern/infer") && { "quern/infer": await import("../../infer/index.js") }),
-    },
+  const module = await openUserModule(path, {
+    "quern/align": () => import("../index.js"),
+    "quern/executors": () => import("../../executors/index.js"),
+    "quern/infer": () => import("../../infer/index.js"),
   });
   let loaded: Readonly<Record<string, unknown>>;
   try {
-    loaded = await jiti.import(resolve(path));
+    loaded = await module.load();
   } catch (cause) {
     throw new QuernError(`the reward file ${path} cannot be loaded: ${quoted(messageOf(cause))}`, {
       exitCode: 2,
       cause,
     });
   }
-  const inDefault = (loaded.default as Readonly<Record<string, unknown>> | undefined)?.reward;
-  for (const found of [loaded.reward, loaded.default, inDefault]) {
-    if (typeof found === "function") return found as Reward;
-  }
+  const found = exportedFunction(loaded, "reward");
+  if (found !== undefined) return found as Reward;
   const names = Object.keys(loaded).join(", ");
   throw new QuernError(
     `the reward file ${path} exports no reward; export a function reward(prompt, completion, example) or a default ` +

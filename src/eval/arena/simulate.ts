@@ -5,28 +5,17 @@ import type { CompileOptions } from "../../backends/index.js";
 import { isRemote, withOutput } from "../../documents/index.js";
 import { QuernError } from "../../errors.js";
 import { randomStream } from "../../model/index.js";
-import { checkOptions, type NameOption } from "../../options.js";
-import type { OnProgress } from "../../progress.js";
+import { checkOptions } from "../../options.js";
 import { answersOf } from "../judge/live/answering.js";
 import { type AnswerSet, readJudgePrompts } from "../judge/live/answers.js";
-import type { JudgeFunction } from "../judge/live/function-judge.js";
-import type { Judge } from "../judge/live/judge.js";
 import { pairsOf } from "../judge/live/judge-answers.js";
 import { appendJudgeVotes } from "../judge/live/judge-votes.js";
 import { judgePairs, type Pair } from "../judge/live/judging.js";
-import { openJudge } from "../judge/live/open-judge.js";
+import { type JudgingCalls, openJudge } from "../judge/live/open-judge.js";
 import { type Costs, costsOf, type DropCounts, dropCounts, type Prices } from "../judge/live/summary.js";
 import { simulateOptions } from "./simulate-options.js";
 
-export type SimulateVotesOptions = z.input<typeof simulateOptions> & {
-  /** What `openJudge` opens, a function, or an open judge, which stays open. */
-  readonly judge: string | JudgeFunction | Judge;
-  readonly target?: Pick<CompileOptions, "backend" | "cpu">;
-  readonly named?: NameOption;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: OnProgress;
-  readonly onWarning?: (warning: string) => void;
-};
+export type SimulateVotesOptions = z.input<typeof simulateOptions> & JudgingCalls;
 
 export interface SimulatedVotes extends DropCounts, Costs {
   readonly judge: string;

@@ -141,11 +141,7 @@ async function ask(
   const { request, generation } = jobs[0]!;
   const { repeats, type } = request;
   const shared = { signal, onProgress };
-  // Models name the request by its index in their message.
-  const onWarning = (message: string): void => {
-    const index = Number(/^(?:request|prompt) (\d+)/.exec(message)?.[1] ?? 0);
-    onTruncated?.(jobs[index]!.request);
-  };
+  const onWarning = (_: string, index: number) => onTruncated?.(jobs[index]!.request);
   switch (type) {
     case "loglikelihood": {
       if (turnsAsJson === true) {

@@ -51,7 +51,7 @@ export interface LoadedTask {
   readonly config: TaskConfig;
   /** Whether a Python class defines it that Quern does not have. */
   readonly isPython: boolean;
-  /** Texts whose log-likelihood after the prompt is asked for beside the answer; SQuAD 2.0 has one. */
+  /** Texts whose log-likelihood after the prompt is also requested; SQuAD 2.0 has one, for questions without an answer. */
   readonly continuations: readonly string[];
   /** Its file; the group's file for a task written within a group. */
   readonly file: string;

@@ -1,6 +1,6 @@
 /**
- * @file Keeps a model's answers in a folder, one JSON line each, so that an evaluation that stopped goes on where it was. The
- * key is a hash of the model and of all that the answer depends on.
+ * @file Keeps a model's answers in a folder, one JSON line each, so that an interrupted evaluation can resume. The key is a
+ * hash of the model and of everything that the answer depends on.
  */
 import { createHash } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, truncateSync, writeSync } from "node:fs";

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -144,6 +144,17 @@ describe("evaluate", () => {
     await evaluate({ ...base, samples: '{"made_letters": [1, 3]}', out, logSamples: true, force: true });
     const again = await evaluate({ ...base, samples: '{"made_letters": [1, 3]}', against: out });
     expect(again.comparison?.tests).toMatchObject([{ task: "made_letters", difference: 0, documents: 2 }]);
+  });
+
+  it("asks again when a file of the model has changed", async () => {
+    const scratch = mkdtempSync(join(tmpdir(), "quern-eval-"));
+    const copy = join(scratch, "model");
+    cpSync(folder, copy, { recursive: true });
+    const run = () => evaluate({ ...base, model: copy, cache: join(scratch, "answers") });
+    expect((await run()).counts).toMatchObject({ asked: 16, cached: 0 });
+    expect((await run()).counts).toMatchObject({ asked: 0, cached: 16 });
+    utimesSync(join(copy, "model.safetensors"), 1, 1);
+    expect((await run()).counts).toMatchObject({ asked: 16, cached: 0 });
   });
 
   it("counts requests that are longer than the model's context", async () => {

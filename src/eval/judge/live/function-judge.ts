@@ -1,9 +1,9 @@
 /** @file A judge that is a function, of the library's caller or from a TypeScript or JavaScript file. */
-import { readFile } from "node:fs/promises";
-import { basename, extname, resolve } from "node:path";
-import { fileError, QuernError } from "../../../errors.js";
+import { basename, extname } from "node:path";
+import { QuernError } from "../../../errors.js";
 import { show } from "../../../options.js";
 import { quoted } from "../../../printable.js";
+import { exportedFunction, openUserModule } from "../../../user-module.js";
 import type { Preference } from "../win-rate.js";
 import { dropped, FREE, hashOf, type Judge, type Judgement } from "./judge.js";
 
@@ -72,28 +72,16 @@ export const isFunctionFile = (path: string) => /\.[cm]?[jt]s$/.test(path);
  * @throws QuernError for a file that cannot be loaded, or exports no function
  */
 export async function openFunctionFile(path: string): Promise<Judge> {
-  const source = await readFile(path, "utf8").catch((error: unknown) => {
-    throw fileError(error, "read", path);
-  });
-  const { createJiti } = await import("jiti");
-  const jiti = createJiti(import.meta.url, {
-    fsCache: false,
-    moduleCache: false,
-    // An import of Quern's own module is that of this running program, however it was installed.
-    virtualModules: {
-      ...(source.includes("quern/infer") && { "quern/infer": await import("../../../infer/index.js") }),
-    },
-  });
+  const module = await openUserModule(path, { "quern/infer": () => import("../../../infer/index.js") });
   let loaded: Readonly<Record<string, unknown>>;
   try {
-    loaded = await jiti.import(resolve(path));
+    loaded = await module.load();
   } catch (cause) {
     const why = quoted(cause instanceof Error ? cause.message.split("\n")[0] : String(cause));
     throw new QuernError(`the judge ${path} cannot be loaded: ${why}`, { exitCode: 2, cause });
   }
-  const inDefault = (loaded.default as Readonly<Record<string, unknown>> | undefined)?.judge;
-  const found = [loaded.judge, loaded.default, inDefault].find((each) => typeof each === "function");
-  if (found !== undefined) return functionJudge(found as JudgeFunction, basename(path, extname(path)), source);
+  const found = exportedFunction(loaded, "judge");
+  if (found !== undefined) return functionJudge(found as JudgeFunction, basename(path, extname(path)), module.source);
   const names = Object.keys(loaded).join(", ");
   throw new QuernError(
     `${path} exports no judge; export a function judge(instruction, first, second)${names && ` (it exports ${names})`}`,

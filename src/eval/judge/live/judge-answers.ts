@@ -4,8 +4,7 @@ import type { z } from "zod";
 import type { CompileOptions } from "../../../backends/index.js";
 import { isRemote, withOutput, writeFileAtomic } from "../../../documents/index.js";
 import { QuernError } from "../../../errors.js";
-import { checkOptions, type NameOption } from "../../../options.js";
-import type { OnProgress } from "../../../progress.js";
+import { checkOptions } from "../../../options.js";
 import { readAnnotations } from "../annotations.js";
 import type { BootstrapInterval } from "../intervals.js";
 import { judgeRates, type ModelRates } from "../rates.js";
@@ -13,12 +12,11 @@ import { shareOf } from "../win-rate.js";
 import { annotationRows, leaderboardCsv } from "./annotation-files.js";
 import { answersOf } from "./answering.js";
 import { type AnswerSet, type JudgePrompt, readJudgePrompts } from "./answers.js";
-import type { JudgeFunction } from "./function-judge.js";
 import type { Judge } from "./judge.js";
 import { judgeOptions } from "./judge-options.js";
 import { appendJudgeVotes } from "./judge-votes.js";
 import { type JudgedPair, judgePairs, type Pair } from "./judging.js";
-import { openJudge } from "./open-judge.js";
+import { type JudgingCalls, openJudge } from "./open-judge.js";
 import { isAddress } from "./server-address.js";
 import {
   agreementWith,
@@ -36,15 +34,7 @@ import {
   type Votes,
 } from "./summary.js";
 
-export type JudgeAnswersOptions = z.input<typeof judgeOptions> & {
-  /** What `openJudge` opens, a function, or an open judge, which stays open. */
-  readonly judge: string | JudgeFunction | Judge;
-  readonly target?: Pick<CompileOptions, "backend" | "cpu">;
-  readonly named?: NameOption;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: OnProgress;
-  readonly onWarning?: (warning: string) => void;
-};
+export type JudgeAnswersOptions = z.input<typeof judgeOptions> & JudgingCalls;
 
 /** The win rate is that of `model` (b) against `baseline` (a), in percent. */
 export interface JudgeSummary extends ModelRates, Biases, DropCounts, Costs {

@@ -1,29 +1,17 @@
 /** @file Judges labelled pairs in both orders and measures the judge: the library function behind a live `quern judge --meta`. */
 import { join } from "node:path";
 import type { z } from "zod";
-import type { CompileOptions } from "../../../backends/index.js";
 import { withOutput, writeFileAtomic } from "../../../documents/index.js";
-import { checkOptions, type NameOption } from "../../../options.js";
-import type { OnProgress } from "../../../progress.js";
+import { checkOptions } from "../../../options.js";
 import { readJsonItems, textAt } from "../../json-input.js";
 import { labelOf, type MetaEvaluation, measurePairs } from "../meta-evaluation.js";
-import type { JudgeFunction } from "./function-judge.js";
-import type { Judge } from "./judge.js";
 import { judgeLayout } from "./judge-answers.js";
 import { labelledOptions } from "./judge-options.js";
 import { type JudgedPair, judgePairs } from "./judging.js";
-import { openJudge } from "./open-judge.js";
+import { type JudgingCalls, openJudge } from "./open-judge.js";
 import { type Costs, costsOf, type DropCounts, dropCounts, type Prices, winnerOf } from "./summary.js";
 
-export type JudgeLabelledOptions = z.input<typeof labelledOptions> & {
-  /** What `openJudge` opens, a function, or an open judge, which stays open. */
-  readonly judge: string | JudgeFunction | Judge;
-  readonly target?: Pick<CompileOptions, "backend" | "cpu">;
-  readonly named?: NameOption;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: OnProgress;
-  readonly onWarning?: (warning: string) => void;
-};
+export type JudgeLabelledOptions = z.input<typeof labelledOptions> & JudgingCalls;
 
 export interface LabelledSummary extends MetaEvaluation, DropCounts, Costs {
   readonly judge: string;

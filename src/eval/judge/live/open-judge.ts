@@ -2,6 +2,8 @@
 import { readFile } from "node:fs/promises";
 import type { CompileOptions } from "../../../backends/index.js";
 import { fileError, QuernError } from "../../../errors.js";
+import type { NameOption } from "../../../options.js";
+import type { OnProgress } from "../../../progress.js";
 import { completionParser } from "../parsers.js";
 import { type AnnotatorConfig, findAnnotatorConfig, loadAnnotatorConfig } from "./annotator-config.js";
 import { openCompletionCache } from "./completion-cache.js";
@@ -14,12 +16,23 @@ import { describe, openRewardJudge } from "./reward-judge.js";
 import { addressOf, isAddress, onlyModel } from "./server-address.js";
 import { openServerJudge } from "./server-judge.js";
 
+/** What every function that judges takes beside its options. */
+export interface JudgingCalls {
+  /** What `openJudge` opens, a function, or an open judge, which stays open. */
+  readonly judge: string | JudgeFunction | Judge;
+  readonly target?: Pick<CompileOptions, "backend" | "cpu">;
+  readonly named?: NameOption;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+  readonly onWarning?: (warning: string) => void;
+}
+
 export interface OpenJudgeOptions {
   /** Name of the judging model at a server, or the path of a local model for a configuration. */
   readonly judgeModel?: string;
   /** Address of the server of a configuration. Default OPENAI_BASE_URL, else OpenAI's. */
   readonly judgeUrl?: string;
-  /** How a model without a configuration is asked. Default verdict for servers, logprobs for local models. */
+  /** How a model without a configuration gives its judgement. Default: verdict for servers, logprobs for local models. */
   readonly by?: Question;
   /** File with a prompt template. */
   readonly judgePrompt?: string;

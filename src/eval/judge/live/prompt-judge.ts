@@ -5,7 +5,7 @@ import type { StoredCompletion } from "./completion-cache.js";
 import { dropped, type Judgement, type ShownPair } from "./judge.js";
 import type { PromptTemplate } from "./prompt-template.js";
 
-/** How a judge is asked and understood. */
+/** The prompt for a judge, and the parser of its answer. */
 export interface Asking {
   readonly template: PromptTemplate;
   readonly parser: CompletionParser;
