@@ -15,6 +15,8 @@ class LongOnesFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    // `npm run test:all` runs the slow ones too.
+    exclude: process.env.QUERN_TEST_SLOW ? [] : ["test/**/*.slow.test.ts"],
     sequence: { sequencer: LongOnesFirst },
     // Compiling a C file or packing the package takes seconds, and the machines that test have two cores.
     // By default one core would be left idle.

@@ -73,7 +73,11 @@ async function training(job: TrainingJob): Promise<Measured> {
 
 async function rollouts({ model, threads, dtype, prompts, samples, tokens }: RolloutJob): Promise<Measured> {
   const { config, readParameter, close } = await openModel(model);
-  const decoder = createDecoder(config, readParameter, { cpu: { threads }, dtype });
+  const decoder = createDecoder(config, readParameter, {
+    cpu: { threads },
+    dtype,
+    kvDtype: dtype === "bf16" ? "bf16" : "f32",
+  });
   const run = (count: number) =>
     Promise.all(
       prompts.map((prompt, i) =>

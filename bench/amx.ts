@@ -63,8 +63,8 @@ const DECODE = ["decode", "--preset", "gpt2-124m", "--sequence", "64"];
 export async function amxRowsAlone({ rounds, threads, bench }: AmxTools): Promise<AmxRow[]> {
   const rows = {
     name: "products alone, GPT-2's shapes, packing counted, share of the AMX peak",
-    goal: 0.18,
-    aim: 0.28,
+    goal: 0.25,
+    aim: 0.4,
   };
   const none = { value: null, detail: `not measured: no AMX; ${AMX_COMMAND}`, dropped: 0 };
   const before = { goal: 1, aim: null, unit: "×" as const };

@@ -149,7 +149,7 @@ async function training(
   threads: number,
 ) {
   const start = performance.now();
-  const tokenizer = await trainTokenizer(documents, { vocabSize, threads });
+  const tokenizer = await trainTokenizer(documents, { vocabSize, threads, pattern: "o200k" });
   return {
     seconds: (performance.now() - start) / 1e3,
     merges: tokenizer.vocabSize - 257,

@@ -68,8 +68,8 @@ const rows: readonly Row[] = [
 
 /** The rows that the AMX table repeats, with their goals. */
 const AMX_ROWS = [
-  { of: "gpt2-124m B4 T256 bf16", name: "GPT-2 124M, B 4 × T 256, vs the best PyTorch", goal: 1.2, aim: 1.6 },
-  { of: "llama-3m B16 T256 bf16", name: "Llama 3.3M, B 16 × T 256, vs the best PyTorch", goal: 1.1, aim: 1.4 },
+  { of: "gpt2-124m B4 T256 bf16", name: "GPT-2 124M, B 4 × T 256, vs the best PyTorch", goal: 1.6, aim: 2.5 },
+  { of: "llama-3m B16 T256 bf16", name: "Llama 3.3M, B 16 × T 256, vs the best PyTorch", goal: 1.1, aim: 1.8 },
 ] as const;
 
 interface Figures {

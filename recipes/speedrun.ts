@@ -20,7 +20,7 @@ import { examineMachine } from "../src/backends/index.js";
 import { defineCommand } from "../src/commands/command.js";
 import { runProcess } from "../src/commands/process.js";
 import { type OnProgress, writeFileAtomic } from "../src/documents/index.js";
-import { pretrain } from "../src/train/index.js";
+import { pretrain, shortenedLine } from "../src/train/index.js";
 import { alignSpeedrun, scoreSpeedrun } from "./speedrun-align.js";
 import { benchmarkSpeedrun, benchmarkTable } from "./speedrun-benchmarks.js";
 import { type ModelScore, scoreTable } from "./speedrun-evaluation.js";
@@ -74,7 +74,7 @@ const speedrun = defineCommand({
     const finish = <T extends object>(result: T) => {
       const seconds = secondsSince(started);
       print(`done in ${(seconds / 60).toFixed(1)} of ${Number(promised.toFixed(1))} minutes`);
-      return { ...result, seconds };
+      return { ...result, seconds, minutes: seconds / 60, promised };
     };
 
     // 1. The machine that every figure below refers to.
@@ -85,7 +85,11 @@ const speedrun = defineCommand({
       base === undefined
         ? await makeBase({ run, fast, text, seed, minutes: whole * PARTS.pretrain, print, ...calls })
         : undefined;
-    const pretrained = made ?? {};
+    const bitsPerByte = made && {
+      model_bits_per_byte: made.result.bits_per_byte,
+      ngram_bits_per_byte: made.result.ngram_bits_per_byte,
+    };
+    const pretrained = { ...made, ...bitsPerByte };
     if (stage === "pretrain") {
       print(`try it: npx quern generate --model ${run} --prompt "The "`);
       return finish(pretrained);
@@ -166,11 +170,13 @@ async function makeBase({ run, fast, text, minutes, seed, print, signal, onProgr
   // 3. Results.
   const { plan, result } = done;
   const { model } = plan;
-  const tokens = plan.steps * plan.batch * plan.sequence * plan.accumulate;
+  const steps = done.shortened?.steps ?? plan.steps;
+  const tokens = steps * plan.batch * plan.sequence * plan.accumulate;
   print(
     `model: ${(plan.parameters / 1e6).toFixed(1)}M parameters (${model.layers} layers of width ${model.width}, ` +
       `${model.vocabSize} tokens), trained on ${(tokens / 1e6).toFixed(1)}M tokens in ${done.trainingSeconds.toFixed(0)} s`,
   );
+  if (done.shortened !== null) print(shortenedLine(done.shortened));
   for (const { prompt, before, after } of result.samples ?? []) {
     print(`\n${prompt} …`);
     print(`  before: ${oneLine(before)}`);

@@ -15,4 +15,14 @@ if (name === undefined || !existsSync(join(root, "bench", `${name}.ts`))) {
 install();
 const out = ".cache/bench";
 const code = build({ out, project: "tsconfig.bench.json", folders: ["src", "bench"] });
-process.exit(code === 0 ? run(process.execPath, [join(out, "bench", `${name}.js`), ...rest]) : code);
+if (code !== 0) process.exit(code);
+const start = (part, args) => run(process.execPath, [join(out, "bench", `${part}.js`), ...args]);
+let result = start(name, rest);
+// The tables of inference: beside llama.cpp, of the server, and of constrained decoding.
+if (name === "inference" && result === 0) {
+  const file = rest.find((word) => word.endsWith(".gguf"));
+  result = start("serve", [file, "--memory", "200"]);
+  if (result === 0 && process.env.QUERN_SHARED !== undefined) result = start("grammar", []);
+  else if (result === 0) console.log("not measured: masks of JSON Schemas; QUERN_SHARED names no folder of schemas");
+}
+process.exit(result);

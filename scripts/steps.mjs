@@ -72,7 +72,7 @@ export function install() {
 }
 
 /** Lists all files under a folder, sorted. */
-function filesOf(folder) {
+export function filesOf(folder) {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && !entry.name.startsWith("."))
@@ -84,12 +84,13 @@ function filesOf(folder) {
 function sourceHash(folders, project) {
   const hash = createHash("sha256");
   const typescript = join(root, "node_modules", "typescript", "package.json");
-  const hoverText = join(root, "scripts", "hover-text.mjs");
+  const scripts = ["hover-text.mjs", "page.mjs"].map((name) => join(root, "scripts", name));
   const files = [
     ...folders.flatMap((folder) => filesOf(join(root, folder))),
     join(root, project),
+    join(root, "tsconfig.page.json"),
     typescript,
-    hoverText,
+    ...scripts,
   ];
   for (const file of files)
     hash
@@ -99,10 +100,11 @@ function sourceHash(folders, project) {
   return hash.digest("hex");
 }
 
-/** Copies the files that tsc ignores: C templates and all other files that are not TypeScript. */
+/** Copies the files that tsc ignores: C templates and all other files that are not TypeScript. The chat page is bundled instead. */
 function copyAssets(out) {
+  const page = join(root, "src", "serve", "page");
   for (const file of filesOf(join(root, "src"))) {
-    if (/\.tsx?$/.test(file)) continue;
+    if (/\.tsx?$/.test(file) || file.startsWith(page)) continue;
     const target = join(out, relative(root, file));
     mkdirSync(dirname(target), { recursive: true });
     cpSync(file, target);
@@ -135,6 +137,11 @@ export function build({ out = "dist", project = "tsconfig.json", folders = ["src
     rmSync(temporary, { recursive: true, force: true });
     return hover;
   }
+  const page = run(process.execPath, [join(root, "scripts", "page.mjs"), join(temporary, "src", "serve", "page")]);
+  if (page !== 0) {
+    rmSync(temporary, { recursive: true, force: true });
+    return page;
+  }
   // npm makes the command executable when it links it, but a rebuild would lose that.
   const cli = join(temporary, "src", "cli.js");
   if (existsSync(cli)) chmodSync(cli, 0o755);
@@ -144,7 +151,7 @@ export function build({ out = "dist", project = "tsconfig.json", folders = ["src
 }
 
 /** Replaces a folder by another. If two builds run at once, both are complete, so either may win. */
-function replace(from, to) {
+export function replace(from, to) {
   mkdirSync(dirname(to), { recursive: true });
   for (let attempt = 0; ; attempt++) {
     const old = `${from}-old${attempt}`;

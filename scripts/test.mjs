@@ -1,6 +1,7 @@
 /**
  * @file `npm test`: installs dependencies if needed, checks types, lints, builds and runs the tests (`npm test -- test/model`
  * runs some). The last line is `N passed, N failed`; the type check, the lint and the build count as one test each.
+ * With --slow it runs the files `*.slow.test.ts` too, as `npm run test:all` does.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -24,7 +25,9 @@ function step(name, work) {
   else failed += 1;
 }
 
-step("type check", () => runTool("typescript", ["-p", "tsconfig.check.json"]));
+step("type check", () =>
+  Math.max(...["tsconfig.check.json", "tsconfig.page.json"].map((project) => runTool("typescript", ["-p", project]))),
+);
 step("lint and format", () => runTool("@biomejs/biome", ["check", "--error-on-warnings"]));
 step("build", () => build());
 
@@ -37,9 +40,9 @@ try {
     "--reporter=default",
     "--reporter=json",
     `--outputFile.json=${report}`,
-    ...process.argv.slice(2),
+    ...process.argv.slice(2).filter((word) => word !== "--slow"),
   ];
-  const code = runTool("vitest", vitest);
+  const code = runTool("vitest", vitest, process.argv.includes("--slow") ? { QUERN_TEST_SLOW: "1" } : {});
   const result = readReport(report);
   passed += result.passed;
   failed += result.failed;

@@ -59,6 +59,16 @@ await runProcess([
     load: () => import("./commands/chat.js"),
   },
   {
+    words: "serve",
+    summary: "serve models with OpenAI's HTTP interface",
+    load: () => import("./commands/serve.js"),
+  },
+  {
+    words: "quantise",
+    summary: "quantise a model to a GGUF file, and report what that changes",
+    load: () => import("./commands/quantise.js"),
+  },
+  {
     words: "perplexity",
     summary: "measure how well a model predicts text: nats per token, bits per byte",
     load: () => import("./commands/perplexity.js"),
@@ -122,6 +132,16 @@ await runProcess([
     words: "arena serve",
     summary: "serve a page where people vote between two unnamed models",
     load: () => import("./commands/arena-serve.js"),
+  },
+  {
+    words: "export",
+    summary: "convert a model to GGUF, for llama.cpp and Ollama",
+    load: () => import("./commands/export.js"),
+  },
+  {
+    words: "push",
+    summary: "upload a model to the Hugging Face Hub, with a model card",
+    load: () => import("./commands/push.js"),
   },
   {
     words: "import",
@@ -227,5 +247,25 @@ await runProcess([
     words: "tokenizer compare",
     summary: "compare tokenizers: bytes per token, and the cost of typos",
     load: () => import("./commands/tokenizer-compare.js"),
+  },
+  {
+    words: "scale sweep",
+    summary: "train a grid of small runs for a scaling law",
+    load: () => import("./commands/scale-sweep.js"),
+  },
+  {
+    words: "scale fit",
+    summary: "fit a scaling law to runs: best size and tokens for a budget, with intervals",
+    load: () => import("./commands/scale-fit.js"),
+  },
+  {
+    words: "scale plan",
+    summary: "plan training: FLOPs, time, cost, CO2, memory per device, cost of serving",
+    load: () => import("./commands/scale-plan.js"),
+  },
+  {
+    words: "scale predict",
+    summary: "predict a run from a scaling law: size, tokens, loss with its interval, plan",
+    load: () => import("./commands/scale-predict.js"),
   },
 ]);

@@ -8,7 +8,7 @@ import { quoted } from "./printable.js";
 export type ErrorExitCode = 1 | 2;
 
 export class QuernError extends Error {
-  override readonly name = "QuernError";
+  override readonly name: string = "QuernError";
   readonly exitCode: ErrorExitCode;
 
   constructor(message: string, options: { readonly exitCode?: ErrorExitCode; readonly cause?: unknown } = {}) {
@@ -27,6 +27,30 @@ export class InterruptedError extends Error {
     super(message, options);
     this.saved = saved;
   }
+}
+
+/** One of several ranks ended without a word: it was killed, or its machine is gone. */
+export class RankLostError extends QuernError {
+  override readonly name = "RankLostError";
+
+  /** @param rest what to do, in the same sentence */
+  constructor(
+    readonly rank: number,
+    readonly node: string,
+    rest = "",
+  ) {
+    super(`rank ${rank} on ${node} ended unexpectedly${rest}`);
+  }
+}
+
+/** This rank could not reach rank 0, so it reports its error itself. */
+export class RankStartError extends QuernError {
+  override readonly name = "RankStartError";
+}
+
+/** This rank ends because of an error that another rank reports. */
+export class EndedElsewhereError extends QuernError {
+  override readonly name = "EndedElsewhereError";
 }
 
 /** Returns true for the errors that an aborted `AbortSignal` causes. */

@@ -40,23 +40,68 @@ export function checkOptions<S extends z.ZodObject>(
   if (typeof input !== "object" || input === null || Array.isArray(input)) {
     throw new QuernError(`the options${where} must be an object, not ${show(input)}`, { exitCode: 2 });
   }
-  const known = Object.keys(schema.shape);
-  for (const key of Object.keys(input)) {
-    if (!known.includes(key)) throw new QuernError(unknownKey(key, known, name, where), { exitCode: 2 });
-  }
-  const result = schema.safeParse(input, { reportInput: true });
-  if (result.success) return result.data;
-  const messages = result.error.issues.map((issue) =>
-    issue.code === "unrecognized_keys"
-      ? unknownKey(issue.keys[0], keysAt(schema, issue.path), (key) => nameOf([...issue.path, key], name), where)
-      : describeIssue(issue, name) + where,
-  );
-  throw new QuernError(messages.join("; "), { exitCode: 2 });
+  const { data, problems } = optionProblems(schema, input, { name, where });
+  if (problems.length > 0) throw new QuernError(problems.map(({ message }) => message).join("; "), { exitCode: 2 });
+  return data!;
 }
 
-function unknownKey(key: string, known: readonly string[], name: NameOption, where: string): string {
+/** What is wrong with one option. */
+export interface OptionProblem {
+  /** One clause that names the option, its allowed and its actual value. */
+  readonly message: string;
+  /** Path of the option: `sources[1].weight`. */
+  readonly param: string;
+  /** Whether the schema has no such option. */
+  readonly isUnknown: boolean;
+}
+
+/**
+ * Checks an object as `checkOptions` does, and returns what is wrong instead of throwing; an unknown key hides other problems.
+ * @param noun what messages call an unknown key; default `option`
+ */
+export function optionProblems<S extends z.ZodObject>(
+  schema: S,
+  input: object,
+  { name = (key) => key, where = "", noun = "option" }: ProblemOptions = {},
+): { readonly data?: z.output<S>; readonly problems: readonly OptionProblem[] } {
+  const known = Object.keys(schema.shape);
+  const unknown = Object.keys(input).find((key) => !known.includes(key));
+  if (unknown !== undefined) {
+    const message = unknownKey(unknown, known, name, noun, where);
+    return { problems: [{ message, param: unknown, isUnknown: true }] };
+  }
+  const result = schema.safeParse(input, { reportInput: true });
+  if (result.success) return { data: result.data, problems: [] };
+  const problems = result.error.issues.map(innermost).map((issue) => {
+    const isUnknown = issue.code === "unrecognized_keys";
+    const path = isUnknown ? [...issue.path, issue.keys[0]] : issue.path;
+    const message = isUnknown
+      ? unknownKey(issue.keys[0], keysAt(schema, issue.path), (key) => nameOf([...issue.path, key], name), noun, where)
+      : describeIssue(issue, name) + where;
+    return { message, param: nameOf(path, (key) => key), isUnknown };
+  });
+  return { problems };
+}
+
+interface ProblemOptions {
+  readonly name?: NameOption;
+  readonly where?: string;
+  readonly noun?: string;
+}
+
+/** Returns the issue of the alternative that a value fits best: the one that fails deepest inside it. */
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue;
+  const inner = issue.errors
+    .flatMap((issues) => issues.slice(0, 1))
+    .map((each) => innermost({ ...each, path: [...issue.path, ...each.path] }));
+  const deepest = inner.reduce((best, each) => (each.path.length > best.path.length ? each : best));
+  return deepest.path.length > issue.path.length ? deepest : issue;
+}
+
+function unknownKey(key: string, known: readonly string[], name: NameOption, noun: string, where: string): string {
   const near = nearest(key, known);
-  return `unknown option ${name(key)}${where}${near === undefined ? "" : `; did you mean ${name(near)}?`}`;
+  return `unknown ${noun} ${name(key)}${where}${near === undefined ? "" : `; did you mean ${name(near)}?`}`;
 }
 
 /** `optimise.steps`, `sources[1].weight`. For an item of a simple list it returns the name of the list. */
@@ -96,12 +141,34 @@ function describeIssue(issue: z.core.$ZodIssue, name: NameOption): string {
       return must(issue.values.length === 1 ? String(issue.values[0]) : `one of ${issue.values.join(", ")}`);
     case "not_multiple_of":
       return must(`a multiple of ${issue.divisor}`);
+    case "invalid_union": {
+      const { input, discriminator } = issue;
+      if (discriminator !== undefined && typeof input === "object" && input !== null) {
+        const actual = (input as Readonly<Record<string, unknown>>)[discriminator];
+        const options = "options" in issue ? (issue.options ?? []) : [];
+        if (actual === undefined) return `${option} is missing; it is one of ${options.join(", ")}`;
+        return `${option} must be one of ${options.join(", ")}, not ${show(actual)}`;
+      }
+      if (input === undefined) return `${option} is missing`;
+      if (issue.message !== ZOD_UNION) return `${option} ${issue.message}, not ${got}`; // the schema says it better
+      return must([...new Set(issue.errors.flatMap((issues) => issues.map(expectedOf)))].join(" or "));
+    }
     case "custom":
       // The schema supplies the message; the option's name is put before it if there is one.
       return option === "" ? issue.message : `${option} ${issue.message}`;
     default:
       return `${option}: ${issue.message}`;
   }
+}
+
+/** What zod says of every value that fits no alternative. */
+const ZOD_UNION = "Invalid input";
+
+/** Returns what one alternative of a union expects. */
+function expectedOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === "invalid_type") return TYPE_NAMES[issue.expected] ?? issue.expected;
+  if (issue.code === "invalid_value") return issue.values.join(" or ");
+  return issue.message;
 }
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {

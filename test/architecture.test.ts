@@ -56,9 +56,15 @@ const imports: Import[] = files.flatMap((from) =>
     .filter((specifier) => specifier.startsWith("."))
     .map((specifier) => ({
       from,
-      to: join(dirname(from), specifier).split(sep).join("/").replace(/\.js$/, ".ts"),
+      to: sourceOf(join(dirname(from), specifier).split(sep).join("/")),
     })),
 );
+
+/** The source of a module that is imported by its name after the build. */
+function sourceOf(path: string): string {
+  const source = path.replace(/\.js$/, ".ts");
+  return files.includes(`${source}x`) ? `${source}x` : source;
+}
 
 /** What a source file imports, statically, lazily or only as types; comments are none. */
 function specifiers(source: string): string[] {

@@ -1,6 +1,7 @@
 /** @file Drives the system's Chromium through its DevTools protocol: opens a page, presses keys, evaluates. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -30,7 +31,8 @@ export async function openPage(browser: string, url: string): Promise<BrowserPag
     "--remote-debugging-port=0",
     `--user-data-dir=${profile}`,
   ];
-  const child = spawn(browser, [...flags, "about:blank"], { stdio: ["ignore", "ignore", "pipe"] });
+  // A process group of its own, so that its other processes can be ended with it.
+  const child = spawn(browser, [...flags, "about:blank"], { detached: true, stdio: ["ignore", "ignore", "pipe"] });
   const socket = new WebSocket(await addressOf(child));
   await new Promise((resolve, reject) => {
     socket.onopen = resolve;
@@ -80,10 +82,10 @@ export async function openPage(browser: string, url: string): Promise<BrowserPag
     async close() {
       socket.close();
       const ended = new Promise((resolve) => child.once("exit", resolve));
-      child.kill();
+      process.kill(-(child.pid as number), "SIGKILL");
       await ended;
-      // Its other processes write on for a while.
-      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
+      // A process that is slow to end can still write here. What it leaves is no fault of the page under test.
+      await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }).catch(() => {});
     },
   };
 }

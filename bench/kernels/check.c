@@ -155,10 +155,10 @@ static void check_attention(long B, long T, long S, long H, long G, long D, long
     }
   }
   for (long i = 0; i < nO; i++) o[i] = NAN;
-  long nS = qn_attention_scratch(S, D);
+  long nS = qn_attention_scratch(0, B, T, S, G, D);
   float *scratch = fresh(nS);
   for (long i = 0; i < nS; i++) scratch[i] = NAN;
-  qn_attention(half, B, T, S, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, scale, EVERY(position), EVERY(S), B, 0, 0, 0, scratch);
+  qn_attention(half, 0, B, T, S, H, G, D, q, q_row, k, k_row, v, v_row, o, lse, scale, EVERY(position), EVERY(S), B, 0, 0, 0, scratch);
   release(scratch, nS, "attention scratch");
   compare("attention o", shape, nO, o, O, half ? 4e-3 : 2e-6); // weights are rounded before normalization
   compare("attention lse", shape, nL, lse, L, 2e-6);
@@ -285,7 +285,7 @@ static void check_rope(long rows, long H, long D, long T, long position) {
     Y[r * y_row + h * D + d] = a * c - b * s;
     Y[r * y_row + h * D + D2 + d] = b * c + a * s;
   }
-  qn_rope(rows, H, D, x, x_row, y, y_row, cs, sn, P, T, EVERY(position), inverse);
+  qn_rope(rows, H, D, x, x_row, y, y_row, cs, sn, P, T, EVERY(position), inverse, 0);
   compare("rope", shape, rows * y_row, y, Y, 1e-6);
   free(Y);
   release(x, rows * x_row, "rope x"); if (!in_place) release(y, rows * y_row, "rope y");

@@ -59,7 +59,7 @@ static void nn(const long *d) { qn_gemm(BF16, d[0], d[1], d[2], X, d[2], 1, W, d
 static void tn(const long *d) { qn_gemm(BF16, d[0], d[1], d[2], X, 1, d[0], W, d[1], 1, Y, d[1], 1, S, 0, 0); }
 // d: B T H G D
 #define EVERY(x) ((qn_row_index){(const int[]){(int)(x)}, 0})
-static void attention(const long *d) { long q = d[2] * d[4], k = d[3] * d[4]; qn_attention(BF16, d[0], d[1], d[1], d[2], d[3], d[4], X, q, W, k, W + d[0] * d[1] * k, k, Y, Y + d[0] * d[1] * q, 0.1f, EVERY(0), EVERY(d[1]), d[0], 0, 0, 0, S); }
+static void attention(const long *d) { long q = d[2] * d[4], k = d[3] * d[4]; qn_attention(BF16, 0, d[0], d[1], d[1], d[2], d[3], d[4], X, q, W, k, W + d[0] * d[1] * k, k, Y, Y + d[0] * d[1] * q, 0.1f, EVERY(0), EVERY(d[1]), d[0], 0, 0, 0, S); }
 static void attention_backward(const long *d) {
   long q = d[2] * d[4], k = d[3] * d[4], n = d[0] * d[1];
   qn_attention_backward(BF16, d[0], d[1], d[2], d[3], d[4], X, q, W, k, W + n * k, k, Y, Y + n * q, X + n * q, X + 2 * n * q, q, W + 2 * n * k, k, W + 3 * n * k, k, 0.1f, EVERY(d[1]), 0, 0, S);
@@ -67,7 +67,7 @@ static void attention_backward(const long *d) {
 static void cross_entropy(const long *d) { qn_linear_cross_entropy(BF16, d[0], d[1], d[2], X, W, ids, Y, 0, 0, 0, S); }
 static void cross_entropy_gradient(const long *d) { qn_linear_cross_entropy_gradient(BF16, d[0], d[1], d[2], X, W, ids, X + d[0] * d[1], 0, Y, X + 2 * d[0] * d[1], Y + d[0], 0, 0, 0, 0, S); }
 static void embedding_gradient(const long *d) { qn_embedding_gradient(d[0], d[1], d[2], ids, X, Y, 0, S); }
-static void rope(const long *d) { qn_rope(d[0], d[1], d[2], X, d[1] * d[2], Y, d[1] * d[2], W, W + d[3] * d[2], d[3], d[3], EVERY(0), 0); }
+static void rope(const long *d) { qn_rope(d[0], d[1], d[2], X, d[1] * d[2], Y, d[1] * d[2], W, W + d[3] * d[2], d[3], d[3], EVERY(0), 0, 0); }
 
 #define GEMM(f, m, n, k) {#f " " #m " " #n " " #k, f, 2.0 * m * n * k, {m, n, k}}
 #define ATTENTION(b, t, h, g, w) {"attention " #b " " #t " " #h " " #g " " #w, attention, 2.0 * b * h * t * t * w, {b, t, h, g, w}}, \

@@ -135,7 +135,7 @@ async function prepareDpo(context: Context<Checked>): Promise<Task> {
     async begin(training) {
       if (!usesReference) return;
       const cache = folder === null ? null : join(folder, "cache", "reference.safetensors");
-      reference = await cached(cache, 2 * all.length, () =>
+      reference = await cached(cache, 2 * all.length, training, () =>
         o.reference === undefined
           ? scoreAll(training.program, dropoutValues(policy, 0))
           : withOtherModel(o.reference, config.vocabSize, { entry, training, target: context.target }, scoreAll),

@@ -25,12 +25,14 @@ export function exampleBatches(examples: ExampleBatches): Pick<Task, "load" | "e
   const { policy, batch, training, heldOut } = examples;
   const { order = "shuffled", seed = 0 } = examples.options;
   return {
-    async load(step, accumulate) {
+    async load(step, accumulate, { ranks }) {
       const batches: TrainingBatch[] = [];
       let tokens = 0;
-      for (let i = step * accumulate; i < (step + 1) * accumulate; i++) {
+      for (let place = 0; place < accumulate; place++) {
+        const i = step * accumulate + place;
         const numbers = examplesOf(i, batch, training, { order, seed });
         for (const number of numbers) tokens += examples.tokens(number);
+        if (place % ranks.size !== ranks.rank) continue;
         batches.push({ ...examples.rows(numbers), ...dropoutValues(policy, seed, i) });
       }
       return { batches, tokens };

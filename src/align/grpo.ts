@@ -4,8 +4,9 @@
  */
 import type { z } from "zod";
 import { counted } from "../counted.js";
-import type { TrainingBatch, TrainingProgram } from "../train/index.js";
+import type { Ranks, TrainingBatch, TrainingProgram } from "../train/index.js";
 import { type AdvantageOptions, advantagesOf } from "./advantages.js";
+import { divided } from "./divided.js";
 import { grpoOptions } from "./grpo-options.js";
 import { type GrpoLossName, type GrpoOptions as GrpoLossOptions, grpoDefaults } from "./losses/grpo.js";
 import { grpoTrainer } from "./losses/grpo-trainer.js";
@@ -19,7 +20,7 @@ import {
   rewardMetrics,
   rolloutMetrics,
   rolloutRows,
-  scoreRollouts,
+  scoreDivided,
 } from "./rollout.js";
 import { evaluateOn, openPrompts, rolloutInputs, rolloutLimits } from "./rollout-run.js";
 import { createRolloutSource } from "./rollout-source.js";
@@ -55,40 +56,46 @@ async function prepareGrpo(context: Context<Checked>): Promise<Task> {
 
   const isMasked = ({ truncated }: Rollout) => maskTruncated && truncated;
   /** Σ log π − log π_ref over the tokens of each completion; 0 for one that must not teach. */
-  const klSums = async (rollouts: readonly Rollout[], sampled: Scored["sampled"], { score }: Reference) => {
-    const sums: number[] = [];
-    for (let first = 0; first < rollouts.length; first += shape.batch) {
-      const laid = rolloutRows(rollouts.slice(first, first + shape.batch), shape.batch, sequence, isMasked);
-      const own = sampled?.[first / shape.batch] ?? laid.sampled;
+  const klSums = async (
+    rollouts: readonly Rollout[],
+    sampled: Scored["sampled"],
+    { score }: Reference,
+    ranks: Ranks,
+  ) => {
+    const rows = shape.batch;
+    const sums = await divided(ranks, rollouts.length / rows, rows, async (place) => {
+      const laid = rolloutRows(rollouts.slice(place * rows, (place + 1) * rows), rows, sequence, isMasked);
+      const own = sampled?.[place] ?? laid.sampled;
       const referred = await score(laid);
-      for (let row = 0; row < shape.batch; row++) {
+      return Array.from({ length: rows }, (_, row) => {
         let sum = 0;
         for (let i = row * sequence; i < (row + 1) * sequence; i++) {
           if (laid.targets[i] >= 0) sum += own[i] - referred[i];
         }
-        sums.push(sum);
-      }
-    }
-    return sums;
+        return sum;
+      });
+    });
+    return sums.flat();
   };
 
   const source = createRolloutSource<Scored>({
     ...{ policy, prompts, batch, group, tokens, temperature: 1, updates, sequence, target, signal },
     order: { order: o.order ?? "shuffled", seed },
     async score(rollouts, training) {
-      const scored = await scoreRollouts(rewards, rollouts, signal);
+      const { ranks } = training;
+      const scored = await scoreDivided(rewards, rollouts, { rows: shape.batch, ranks, signal });
       // In bf16 the decoder's products round in other places than the trainer's.
       const isExact = training.program.plan.dtype === "fp32";
       const sampled = isExact ? null : await scoreAgain(rollouts, shape, policy, training);
-      const sums = kl.inReward && reference !== null ? await klSums(rollouts, sampled, reference) : null;
+      const sums = kl.inReward && reference !== null ? await klSums(rollouts, sampled, reference, ranks) : null;
       const penalties = sums?.map((sum) => kl.beta * sum);
       const { advantages, equalGroups } = advantagesOf(scored.parts, { ...options, penalties });
       return { ...scored, advantages: Array.from(advantages), equalGroups, sampled };
     },
-    async batches({ rollouts, scored }, { step, accumulate }) {
+    async batches({ rollouts, scored }, { step, accumulate }, { ranks }) {
       const rows = batch * group;
       const batches: TrainingBatch[] = [];
-      for (let i = 0; i < accumulate; i++) {
+      for (let i = ranks.rank; i < accumulate; i += ranks.size) {
         const own = rollouts.slice(i * rows, (i + 1) * rows);
         const laid = rolloutRows(own, rows, sequence, isMasked);
         if (scored.sampled !== null) laid.sampled.set(scored.sampled[i]);
@@ -170,15 +177,13 @@ async function scoreAgain(
   rollouts: readonly Rollout[],
   { batch, sequence }: { readonly batch: number; readonly sequence: number },
   policy: OpenPolicy,
-  { program }: TrainingProgram,
+  { program, ranks }: TrainingProgram,
 ): Promise<number[][]> {
-  const scored: number[][] = [];
-  for (let first = 0; first < rollouts.length; first += batch) {
-    const { ids, targets } = rolloutRows(rollouts.slice(first, first + batch), batch, sequence);
+  return divided(ranks, rollouts.length / batch, batch * sequence, async (place) => {
+    const { ids, targets } = rolloutRows(rollouts.slice(place * batch, (place + 1) * batch), batch, sequence);
     await program.run("score", { ids, targets, ...dropoutValues(policy, 0) });
-    scored.push(Array.from(await program.read("log_probabilities")));
-  }
-  return scored;
+    return program.read("log_probabilities");
+  });
 }
 
 /** The loss that the options name, with its settings. */

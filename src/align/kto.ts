@@ -159,7 +159,7 @@ export async function prepareUnpaired(context: Context<Checked>, loss: UnpairedL
     writeWeights: ({ program }) => policy.writeWeights(program),
     async begin(training) {
       const cache = folder === null ? null : join(folder, "cache", "reference.safetensors");
-      reference = await cached(cache, 2 * all.length, () =>
+      reference = await cached(cache, 2 * all.length, training, () =>
         o.reference === undefined
           ? scoreAll(training.program, dropoutValues(policy, 0))
           : withOtherModel(o.reference, config.vocabSize, { entry, training, target: context.target }, scoreAll),

@@ -5,7 +5,7 @@
  * from defaults.
  */
 import { z } from "zod";
-import { forceOption, show } from "../options.js";
+import { forceOption } from "../options.js";
 import { SCHEDULES } from "../train/index.js";
 
 /** What to do with an example that is too long: `right` keeps its beginning, `left` its end, `drop` leaves it out. */
@@ -39,8 +39,11 @@ export const alignOptions = z.object({
     .optional()
     .describe("time budget in minutes, from which the steps follow; instead of --epochs")
     .meta({ value: "M" }),
-  batch: count().optional().describe("examples, pairs or prompts per batch (default 8)").meta({ value: "B" }),
-  accumulate: count().optional().describe("batches per optimizer step (default 1)").meta({ value: "N" }),
+  batch: count()
+    .optional()
+    .describe("examples, pairs or prompts per batch; each rank has its own batches (default 8)")
+    .meta({ value: "B" }),
+  accumulate: count().optional().describe("batches per optimizer step and rank (default 1)").meta({ value: "N" }),
   learningRate: z
     .number()
     .min(0)
@@ -91,7 +94,14 @@ export const alignOptions = z.object({
     .enum(["auto", "fp32", "bf16"])
     .optional()
     .describe("dtype of the matrix products (default auto: the fastest here)"),
-  threads: count().max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
+  zero: z
+    .int()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe("ZeRO stage of several ranks: 1 divides the optimizer's moments among them (default 0)")
+    .meta({ value: "0|1" }),
+  threads: count().max(256).optional().describe("threads of each rank (default: its cores)").meta({ value: "N" }),
   seed: z
     .int()
     .min(0)
@@ -107,7 +117,7 @@ export const alignOptions = z.object({
     .meta({ value: "FILE" }),
   evalEvery: z
     .union([count(), z.literal("end")], {
-      error: ({ input }) => `must be a whole number of at least 1, or end, not ${show(input)}`,
+      error: "must be a whole number of at least 1, or end",
     })
     .optional()
     .describe("steps between evaluations, or end for one after the last step (default: about ten per run)")

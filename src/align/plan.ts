@@ -4,7 +4,13 @@ import { freeMemory } from "../backends/index.js";
 import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
 import { countParameters } from "../model/index.js";
-import { ADAMW_DEFAULTS, measureThroughput, type TrainingProgram, validationInterval } from "../train/index.js";
+import {
+  ADAMW_DEFAULTS,
+  measureThroughput,
+  oneRank,
+  type TrainingProgram,
+  validationInterval,
+} from "../train/index.js";
 import type { AlignOptions } from "./options.js";
 import type { Policy } from "./policy.js";
 import type { AlignPlan, Task } from "./task.js";
@@ -89,7 +95,7 @@ export async function makePlan(
     save_every,
     expected: {
       minutes: (seconds * steps) / 60,
-      memory_bytes: program.plan.arenaBytes,
+      memory_bytes: training.bytes,
       disk_bytes: 4 * (checkpoints + 1) * trainable_parameters + 24 * trainable_parameters,
     },
     reasons: { steps: why, ...task.reasons },
@@ -115,9 +121,11 @@ async function stepsFor(
       seconds: 0,
     };
   }
-  await task.writeWeights(training);
-  await task.begin?.(training);
-  const load = async (step: number) => (await task.load(step, o.accumulate ?? 1, training)).batches;
+  // Only this rank computes.
+  const own = { ...training, ranks: oneRank };
+  await task.writeWeights(own);
+  await task.begin?.(own);
+  const load = async (step: number) => (await task.load(step, training.accumulate, own)).batches;
   const { step } = await measureThroughput(training, { load }, Math.min(4, Math.max(0.2, o.minutes * 2)), signal);
   const steps = Math.max(1, Math.floor((o.minutes * 60 * 0.92) / step));
   return {

@@ -9,6 +9,7 @@ import { QuernError } from "../errors.js";
 import { openTextModel } from "../infer/index.js";
 import { openSafetensors, writeSafetensors } from "../model/index.js";
 import { type CheckpointFormat, permute, type TrainingBatch, type TrainingProgram } from "../train/index.js";
+import { divided, isOwn } from "./divided.js";
 import { GAE_DEFAULTS, nextKlCoefficient, ppoTargets } from "./gae.js";
 import { PPO_DEFAULTS } from "./losses/ppo.js";
 import { ppoTrainer } from "./losses/ppo-trainer.js";
@@ -23,7 +24,7 @@ import {
   rewardMetrics,
   rolloutMetrics,
   rolloutRows,
-  scoreRollouts,
+  scoreDivided,
 } from "./rollout.js";
 import { evaluateOn, openPrompts, rolloutInputs, rolloutLimits } from "./rollout-run.js";
 import { createRolloutSource, type RolloutSource } from "./rollout-source.js";
@@ -107,16 +108,19 @@ async function preparePpo(context: Context<Checked>): Promise<Task> {
     },
     order: { order: o.order ?? "shuffled", seed },
     async score(rollouts, training) {
-      const scored = await scoreRollouts(rewards, rollouts, signal);
+      const { ranks } = training;
+      const scored = await scoreDivided(rewards, rollouts, { rows: batch, ranks, signal });
       const laid = chunks(rollouts, rows).map((some) => rolloutRows(some, rows, sequence, isMasked));
-      const sampled: number[][] = [];
-      const values: number[][] = [];
-      const referred: number[][] = [];
-      for (const each of laid) {
-        sampled.push(await sampledBy(training, each, policy));
-        values.push(await valuesBy(training, each, policy));
-        referred.push(Array.from(await (reference as Reference).score(each)));
-      }
+      const size = rows * sequence;
+      const forward = await divided(ranks, laid.length, 3 * size, async (place) => {
+        const each = laid[place];
+        const sampled = await sampledBy(training, each, policy);
+        const values = await valuesBy(training, each, policy);
+        return [...sampled, ...values, ...(await (reference as Reference).score(each))];
+      });
+      const [sampled, values, referred] = [0, 1, 2].map((k) =>
+        forward.map((all) => all.slice(k * size, (k + 1) * size)),
+      );
       const klCoefficient = source.current()?.scored.nextKlCoefficient ?? firstKlCoefficient;
       const found = ppoTargets(
         {
@@ -144,12 +148,13 @@ async function preparePpo(context: Context<Checked>): Promise<Task> {
             : nextKlCoefficient(klCoefficient, found.completionKl, { target: o.klTarget, gain: KL_GAIN }),
       };
     },
-    async batches({ rollouts, scored }, { number, step, accumulate }) {
+    async batches({ rollouts, scored }, { number, step, accumulate }, { ranks }) {
       const pass = Math.floor(number / minibatches);
       // Each pass over a rollout divides it anew.
       const places = Array.from({ length: batch }, (_, i) => permute(i, batch, seed, step - number + pass));
       const part = places.slice((number % minibatches) * rows, ((number % minibatches) + 1) * rows);
-      const batches = Array.from({ length: accumulate }, (_, a): TrainingBatch => {
+      const own = Array.from({ length: accumulate }, (_, a) => a).filter((a) => isOwn(a, ranks));
+      const batches = own.map((a): TrainingBatch => {
         const chosen = part.map((place) => a * batch + place);
         const take = (lists: readonly (readonly number[])[]) => {
           const taken = new Float32Array(rows * sequence);

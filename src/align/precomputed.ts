@@ -14,8 +14,22 @@ import type { Entry } from "../tensor/index.js";
 import type { TrainingProgram } from "../train/index.js";
 import type { Context } from "./task.js";
 
-/** Values that are computed once in a run, and read again when it is resumed. @param path null for a run without a folder */
+/**
+ * Values that are computed once in a run, by rank 0, and read again when it is resumed.
+ * @param path null for a run without a folder
+ */
 export async function cached(
+  path: string | null,
+  count: number,
+  { ranks }: Pick<TrainingProgram, "ranks">,
+  compute: () => Promise<Float32Array<ArrayBuffer>>,
+): Promise<Float32Array<ArrayBuffer>> {
+  const values = ranks.rank === 0 ? await readOrCompute(path, count, compute) : new Float32Array(count);
+  await ranks.broadcast([values], 0);
+  return values;
+}
+
+async function readOrCompute(
   path: string | null,
   count: number,
   compute: () => Promise<Float32Array<ArrayBuffer>>,

@@ -25,7 +25,7 @@ export async function recordOf(now: AlignOptions, algorithm: string, dryRun: boo
 }
 
 /** Options that belong to one call, or that may differ from call to call. */
-const FREE = ["out", "force", "resume", "threads", "saveEvery", "keep", "strict", "reportTo"];
+const FREE = ["out", "force", "resume", "threads", "zero", "saveEvery", "keep", "strict", "reportTo"];
 
 /** The flag of an option. */
 const flagOf = (key: string) =>

@@ -6,6 +6,7 @@
 import type { Decoder } from "../infer/index.js";
 import type { TrainingBatch, TrainingProgram } from "../train/index.js";
 import { type ExampleOrder, examplesOf } from "./data/batches.js";
+import { isOwn } from "./divided.js";
 import type { OpenPolicy } from "./policy.js";
 import { openRolloutDecoder, type Rollout, type RolloutPrompt, sampleRollouts, tokensIn } from "./rollout.js";
 import type { StepBatches, Task } from "./task.js";
@@ -33,9 +34,9 @@ export interface RolloutSourceOptions<T> {
   readonly sequence: number;
   readonly target: object | undefined;
   readonly signal?: AbortSignal;
-  /** Scores the rollouts of an iteration; called once. */
+  /** Scores the rollouts of an iteration, the same on all ranks; called once. */
   score(rollouts: readonly Rollout[], training: TrainingProgram): Promise<T>;
-  /** The batches of one of its updates, and their metrics. */
+  /** This rank's batches of one of its updates, and the metrics of all. */
   batches(
     iteration: Iteration<T>,
     update: { readonly number: number; readonly step: number; readonly accumulate: number },
@@ -77,8 +78,20 @@ export function createRolloutSource<T>(options: RolloutSourceOptions<T>): Rollou
     const chosen = promptNumbers.map((i) => prompts[i]);
     // Seeds of completions follow each other: those of two iterations never meet.
     const seed = order.seed * 2 ** 32 + number * chosen.length * group;
-    const rollouts = await sampleRollouts(decoderFor(training), policy, chosen, {
-      ...{ group, tokens, temperature, seed, signal },
+    const { ranks } = training;
+    // Each rank samples the completions of its own batches.
+    const places = chosen.flatMap((_, place) => (isOwn(Math.floor(place / batch), ranks) ? [place] : []));
+    const own = await sampleRollouts(
+      decoderFor(training),
+      policy,
+      places.map((place) => chosen[place]),
+      { ...{ group, tokens, temperature, seed, places, signal } },
+    );
+    const all = await ranks.share(own.map(({ prompt: _, ...rollout }) => rollout));
+    const rollouts = chosen.flatMap((prompt, place) => {
+      const at = Math.floor(place / batch);
+      const first = (Math.floor(at / ranks.size) * batch + (place % batch)) * group;
+      return all[at % ranks.size].slice(first, first + group).map((rollout): Rollout => ({ ...rollout, prompt }));
     });
     const sampledAt = performance.now();
     const scored = await options.score(rollouts, training);

@@ -8,10 +8,11 @@ import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
 import { createDecoder, type Decoder } from "../infer/index.js";
 import type { Tokenizer } from "../tokenizer/index.js";
-import type { TrainingProgram } from "../train/index.js";
+import type { Ranks, TrainingProgram } from "../train/index.js";
 import { IGNORED } from "./data/batches.js";
 import { encodePrompt } from "./data/encode.js";
 import type { ExampleOf } from "./data/examples.js";
+import { divided } from "./divided.js";
 import type { OpenPolicy } from "./policy.js";
 import { openRewardModel } from "./reward-model.js";
 import { openRewards, type Rewards } from "./rewards/open-rewards.js";
@@ -43,6 +44,8 @@ export interface RolloutOptions {
   readonly tokens: number;
   readonly temperature: number;
   readonly seed: number;
+  /** Place of each prompt among those that draw from the seed; by default in the order given. */
+  readonly places?: readonly number[];
   readonly signal?: AbortSignal;
 }
 
@@ -92,6 +95,7 @@ export function openRolloutDecoder(
     ...(target as object),
     lora: policy.lora,
     dtype: program.plan.dtype,
+    kvDtype: program.plan.dtype === "bf16" ? "bf16" : "f32",
     sequence: Math.min(sequence, policy.config.sequence),
   });
 }
@@ -101,7 +105,7 @@ export async function sampleRollouts(
   decoder: Decoder,
   policy: OpenPolicy,
   prompts: readonly RolloutPrompt[],
-  { group, tokens, temperature, seed, signal }: RolloutOptions,
+  { group, tokens, temperature, seed, places, signal }: RolloutOptions,
 ): Promise<Rollout[]> {
   decoder.reset(); // the weights have changed since the last rollouts
   if (signal !== undefined) setMaxListeners(0, signal); // each prompt listens
@@ -111,7 +115,7 @@ export async function sampleRollouts(
         {
           prompt: prompt.ids,
           ...{ tokens, temperature, topK: 0, n: group, endOfText: policy.ends },
-          seed: seed + i * group,
+          seed: seed + (places?.[i] ?? i) * group,
         },
         { signal },
       ),
@@ -195,6 +199,23 @@ export interface RolloutRewards {
   readonly total: readonly number[];
   /** (N,K): each of K rewards of each of N rollouts. */
   readonly parts: readonly (readonly number[])[];
+}
+
+/** Rewards the rollouts of a step, of which each rank scores those of its own batches; all get the rewards of all. */
+export async function scoreDivided(
+  rewards: Rewards,
+  rollouts: readonly Rollout[],
+  { rows, ranks, signal }: { readonly rows: number; readonly ranks: Ranks; readonly signal?: AbortSignal },
+): Promise<RolloutRewards> {
+  const width = 1 + rewards.names.length;
+  const found = await divided(ranks, rollouts.length / rows, rows * width, async (place) => {
+    const { total, parts } = await scoreRollouts(rewards, rollouts.slice(place * rows, (place + 1) * rows), signal);
+    return total.flatMap((value, i) => [value, ...parts[i]]);
+  });
+  const each = found.flatMap((values) =>
+    Array.from({ length: rows }, (_, i) => values.slice(i * width, (i + 1) * width)),
+  );
+  return { total: each.map(([total]) => total), parts: each.map(([, ...parts]) => parts) };
 }
 
 export async function scoreRollouts(

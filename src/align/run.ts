@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import type { z } from "zod";
+import { counted } from "../counted.js";
 import { type OutputLayout, withOutput, writeFileAtomic } from "../documents/index.js";
 import { InterruptedError, QuernError } from "../errors.js";
 import { openTextModel, type TextModel } from "../infer/index.js";
@@ -11,29 +12,37 @@ import { readJsonFile } from "../json-file.js";
 import { checkpointPath } from "../model/index.js";
 import { checkOptions } from "../options.js";
 import {
+  alone,
   appendMetrics,
   type BatchSource,
   bestCheckpoint,
   type CheckpointFormat,
   checkSpace,
   compileTrainer,
+  contributeState,
   createEventFile,
+  deadlineOf,
   evaluateBatches,
   explainTrainer,
   identityOf,
   type MetricsLine,
-  optimizerState,
+  type Ranks,
   type RunRecord,
+  rankReport,
   readRunRecord,
+  refuseOtherOptions,
   resetOptimizer,
   restoreCheckpoint,
+  restoreState,
   rewindMetrics,
   runPaths,
   saveCheckpoint,
+  storedState,
   type TrainingProgram,
   train,
   writeReport,
   writeRunRecord,
+  type ZeroStage,
 } from "../train/index.js";
 import type { Preview } from "./data/preview.js";
 import type { AlignOptions, alignOptions } from "./options.js";
@@ -69,10 +78,18 @@ export async function runAlignment<S extends typeof alignOptions>(
     open,
     prepare: prepare as (context: Context<AlignOptions>) => Promise<Task>,
   };
-  if (calls.dryRun) return runInto(planned);
+  if (calls.dryRun) return runInto(planned, (calls.team ?? alone).ranks);
   const inputs = inputsOf(now).filter((path) => path !== undefined && !/^\w+:\/\//.test(path)) as string[];
   const claim = { verb: algorithm, out: now.out, inputs, layout: runLayout, force: now.force, resume: now.resume };
-  return withOutput(claim, () => runInto(planned));
+  const { team = alone } = calls;
+  const run = async (ranks: Ranks) => {
+    const lead = () => withOutput(claim, () => runInto(planned, ranks));
+    if (ranks.size === 1) return lead();
+    await refuseOtherOptions(ranks, now);
+    const [result] = await ranks.share(ranks.rank === 0 ? await lead() : await follow(planned, ranks));
+    return result as AlignResult;
+  };
+  return team.run(run, now.out);
 }
 
 /** Returns the first examples of a run as the model sees them; trains and writes nothing, and needs no `out`. */
@@ -99,8 +116,8 @@ export async function previewAlignment<S extends typeof alignOptions>(
 
 /** Separates what a library call takes beside its options. */
 function separate(given: AlignCalls & object): { readonly calls: AlignCalls; readonly options: object } {
-  const { target, onPlan, onNote, dryRun, explain, signal, onProgress, ...options } = given;
-  return { calls: { target, onPlan, onNote, dryRun, explain, signal, onProgress }, options };
+  const { target, team, onPlan, onNote, dryRun, explain, signal, onProgress, ...options } = given;
+  return { calls: { target, team, onPlan, onNote, dryRun, explain, signal, onProgress }, options };
 }
 
 /** Opens the model that a run starts from. */
@@ -119,12 +136,82 @@ interface Planned {
   readonly prepare: (context: Context<AlignOptions>) => Promise<Task>;
 }
 
-async function runInto({ now, calls, algorithm, open, prepare }: Planned): Promise<AlignResult> {
+/** What rank 0 tells the others before they compile their programs. */
+interface Orders {
+  readonly plan: AlignPlan;
+  readonly zero: ZeroStage;
+}
+
+/** Steps that the restored checkpoint has, and the seconds they took; 0 for a new run. */
+interface Done {
+  readonly step: number;
+  readonly seconds: number;
+}
+
+/**
+ * A rank other than 0: it prepares the same task, trains with the others, and writes nothing.
+ * @throws QuernError if this node lacks the model or the data, or has others
+ */
+async function follow({ now, calls, open, prepare }: Planned, ranks: Ranks): Promise<null> {
+  const { target, signal } = calls;
+  const [options] = await ranks.share<AlignOptions | null>(null);
+  const o = { ...now, ...(options as AlignOptions), threads: now.threads };
+  const base = await openBase(o, open);
+  let task: Task | null = null;
+  let training: TrainingProgram | null = null;
+  try {
+    task = await prepare({ o, base, note: () => {}, target, signal, folder: null });
+    const [orders] = await ranks.share<Orders | null>(null);
+    const { plan, zero } = orders as Orders;
+    if (plan.dataset !== datasetHash(task, o)) {
+      throw new QuernError("the examples are not those of rank 0; give all nodes the same files");
+    }
+    training = await compileTrainer(task.trainer, {
+      ...{ optimizer: plan.optimizer, accumulate: plan.accumulate, ranks, zero },
+      ...target,
+      // The same program gives the same bits on every rank.
+      cpu: { ...target?.cpu, threads: plan.threads, instructionSet: plan.target },
+      dtype: plan.precision,
+    });
+    const own = { format: withState(task.format(training), task.state), state: storedState(training) };
+    await task.writeWeights(training);
+    resetOptimizer(training);
+    await task.begin?.(training);
+    const [found] = await ranks.share<Done | null>(null);
+    const done = found as Done;
+    if (done.step > 0) {
+      const path = checkpointPath(o.out, done.step);
+      await own.format.read(path);
+      await restoreState(path, own.state);
+    }
+    const { load, ahead } = task;
+    const program = training;
+    await train({
+      ...{ training, plan, done, signal },
+      source: { ahead, load: async (step) => (await load(step, plan.accumulate, program)).batches },
+      hooks: {
+        record: async () => {},
+        save: async (step) => {
+          await contributeState(program);
+          return checkpointPath(o.out, step);
+        },
+      },
+    });
+    return null;
+  } finally {
+    training?.dispose();
+    await task?.close();
+    await base.close();
+  }
+}
+
+async function runInto({ now, calls, algorithm, open, prepare }: Planned, ranks: Ranks): Promise<AlignResult> {
   const started = performance.now();
   const { target, onPlan, onNote, dryRun = false, signal, onProgress } = calls;
   const before = await recordOf(now, algorithm, dryRun);
   const o = before === null ? now : resumedOptions(before, now);
   checkBudgets(o);
+  await ranks.share(o);
   const base = await openBase(o, open);
   const note = onNote ?? (() => {});
   const folder = dryRun ? null : o.out;
@@ -133,16 +220,26 @@ async function runInto({ now, calls, algorithm, open, prepare }: Planned): Promi
   try {
     task = await prepare({ o, base, note, target, signal, onProgress, folder });
     onProgress?.({ task: "compile", done: 0, total: 1, unit: "program" });
+    const fixed = before?.plan === undefined ? null : (before.plan as unknown as AlignPlan);
+    // Each rank has as many batches.
+    const accumulate = fixed?.accumulate ?? (o.accumulate ?? DEFAULTS.accumulate) * ranks.size;
+    if (accumulate < ranks.size) {
+      throw new QuernError(
+        `the plan has ${counted(accumulate, "batch", "batches")} per step, too few for ${ranks.size} ranks; start at most ` +
+          `${accumulate}`,
+        { exitCode: 2 },
+      );
+    }
+    const zero = (o.zero ?? 0) as ZeroStage;
+    const threads = o.threads ?? (process.env.QUERN_THREADS ? undefined : (calls.team?.threads ?? undefined));
     training = await compileTrainer(task.trainer, {
-      optimizer: optimizerFor(o),
-      accumulate: o.accumulate ?? DEFAULTS.accumulate,
+      ...{ optimizer: optimizerFor(o), accumulate, ranks, zero },
       ...target,
-      cpu: { threads: o.threads, ...target?.cpu },
+      cpu: { threads, ...target?.cpu },
       dtype: o.dtype ?? "auto",
     });
     onProgress?.({ task: "compile", done: 1, total: 1, unit: "program" });
-    const fixed = before?.plan === undefined ? null : (before.plan as unknown as AlignPlan);
-    const plan = fixed ?? (await makePlan(algorithm, o, task, training, signal));
+    const plan = fixed ?? (await makePlan(algorithm, { ...o, accumulate }, task, training, signal));
     const identity = identityOf(plan, task.model, algorithm, plan.dataset);
     if (fixed !== null && fixed.dataset !== datasetHash(task, o)) {
       throw new QuernError("the examples are not those that the run began with: the data or the template differs", {
@@ -153,7 +250,7 @@ async function runInto({ now, calls, algorithm, open, prepare }: Planned): Promi
     if (calls.explain) for (const line of explainTrainer(task.trainer, plan)) note(line);
     if (dryRun) return dryResult(o.out, plan);
     await checkSpace(o.out, plan.expected.disk_bytes);
-    return await trainAndReport({ o, task, training, plan, identity, before, calls, started });
+    return await trainAndReport({ o, task, training, plan, identity, before, calls, started, zero });
   } catch (error) {
     if (!signal?.aborted || error instanceof InterruptedError || error instanceof QuernError) throw error;
     if (dryRun || (await readRunRecord(o.out)) === null) throw error;
@@ -161,7 +258,7 @@ async function runInto({ now, calls, algorithm, open, prepare }: Planned): Promi
       cause: error,
     });
   } finally {
-    training?.program.dispose();
+    training?.dispose();
     await task?.close();
     await base.close();
   }
@@ -176,25 +273,28 @@ interface Ready {
   readonly before: RunRecord | null;
   readonly calls: AlignCalls;
   readonly started: number;
+  readonly zero: ZeroStage;
 }
 
 async function trainAndReport(ready: Ready): Promise<AlignResult> {
-  const { o, task, training, plan, identity, before, calls, started } = ready;
+  const { o, task, training, plan, identity, before, calls, started, zero } = ready;
+  const { ranks } = training;
   const { signal, onProgress } = calls;
   const run = o.out;
   const record = before ?? { ...(await firstRecord(o, plan)), preview: shortened(task.preview?.(3) ?? []) };
   if (before === null) await writeRunRecord(run, record);
   const saved = {
-    program: training.program,
     format: withState(task.format(training), task.state),
-    state: optimizerState(training.trainable, plan.optimizer),
+    state: storedState(training),
   };
   await task.writeWeights(training);
   resetOptimizer(training);
   task.state?.write(null); // timing the steps for a budget in minutes has changed it
+  await ranks.share<Orders>({ plan, zero });
   await task.begin?.(training);
   const restored = before && (await restoreCheckpoint(run, identity, saved));
   const done = restored ?? { step: 0, seconds: 0 };
+  await ranks.share<Done>({ step: done.step, seconds: done.seconds });
   const kept = await rewindMetrics(run, done.step);
   const events = o.reportTo === undefined ? null : await createEventFile(run, { firstStep: done.step + 1 });
 
@@ -226,7 +326,7 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
   };
   const trained = await train({
     ...{ training, plan, done, signal, onProgress, source },
-    deadline: o.minutes === undefined || before !== null ? null : deadlineOf(o.minutes, started),
+    deadline: o.minutes === undefined || before !== null ? null : deadlineOf(started, o.minutes),
     lastSaved,
     hooks: {
       record: async ({ gradient_norm, tokens: _, tokens_per_second, ...line }) => {
@@ -287,6 +387,7 @@ async function trainAndReport(ready: Ready): Promise<AlignResult> {
     evaluation,
     tokens_per_second: (last.tokens_per_second as number | undefined) ?? null,
     seconds: (performance.now() - started) / 1000,
+    ...(ranks.size > 1 && { ranks: rankReport(ranks, trained) }),
     ...timing,
   };
 }
@@ -361,11 +462,6 @@ function refuseCollapse(
 const EQUAL_GROUPS =
   "in step STEP the rewards of each prompt's completions are all equal, so that none is better than another and the loss is 0: " +
   "choose prompts that the model sometimes gets right, or a finer reward";
-
-const deadlineOf = (minutes: number, started: number) => ({
-  aim: started + minutes * 60_000 * 1.1,
-  limit: started + minutes * 60_000 * 1.2,
-});
 
 /** The results of an evaluation in a line of the metrics. */
 function evaluationIn(line: MetricsLine | undefined): Record<string, unknown> | null {

@@ -8,7 +8,9 @@ import type { OnProgress } from "../progress.js";
 import type {
   CheckpointFormat,
   MetricsLine,
+  RankReport,
   RunPlan,
+  Team,
   Trainer,
   TrainingBatch,
   TrainingProgram,
@@ -19,6 +21,8 @@ import type { Preview } from "./data/preview.js";
 export interface AlignCalls {
   /** Where to run; by default the cpu backend with the widest instruction set. */
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
+  /** The ranks that train together, all of which make this call; by default this process alone. */
+  readonly team?: Team;
   /** Called with the plan before the first step. */
   readonly onPlan?: (plan: AlignPlan) => void;
   /** Called with sentences about the data: what was read, cut and left out. */
@@ -61,6 +65,8 @@ export interface AlignResult {
   readonly evaluation: Readonly<Record<string, unknown>> | null;
   readonly tokens_per_second: number | null;
   readonly seconds: number;
+  /** Absent for a single rank. */
+  readonly ranks?: RankReport;
   /** Of an algorithm with rollouts: shares of the steps' time spent in them, in scoring and in updates. */
   readonly time_shares?: { readonly rollouts: number; readonly scoring: number; readonly updates: number };
 }
@@ -113,6 +119,10 @@ export interface Task {
   writeWeights(training: TrainingProgram): Promise<void>;
   /** Called once the program has its first weights, before the first step. */
   begin?(training: TrainingProgram): Promise<void>;
+  /**
+   * Loads this rank's share of the `accumulate` batches of a step: those whose place in it, divided by the number of ranks, leaves
+   * the rank. Tokens and metrics are of all batches.
+   */
   load(step: number, accumulate: number, training: TrainingProgram): Promise<StepBatches>;
   /** False where batches depend on the model as the last step left it. */
   readonly ahead?: boolean;

@@ -1,7 +1,7 @@
 /** @file Interface of a backend. Each backend is a folder here and a row of the table in index.ts. */
 import type { CompiledGraph, ComputeDType, Limits } from "../compiler/index.js";
 import type { Entries, TensorType } from "../tensor/index.js";
-import type { Machine } from "./machine.js";
+import type { GpuReport, Machine } from "./machine.js";
 import { Queue } from "./queue.js";
 import type { Elements, Slot } from "./slots.js";
 
@@ -18,6 +18,8 @@ export interface Target {
   readonly source?: string;
   /** Whether bf16 products are faster than fp32 products on this target. */
   bf16Pays(): Promise<boolean>;
+  /** Whether programs are in a device's own memory, not in this machine's. */
+  readonly hasOwnMemory?: boolean;
   /** @throws QuernError if programs of this target cannot allocate `bytes` */
   requireMemory?(bytes: number): void;
   /** Releases what was reserved for a program that was never opened. */
@@ -40,11 +42,15 @@ export interface Backend<Options = unknown, T extends Target = Target> {
   open(program: Loadable, target: T): Promise<Image>;
   /** Used by `quern doctor`. */
   readonly machine?: Machine;
+  /** Describes the GPU that its programs would run on, or says why there is none. */
+  examineGpu?(): Promise<GpuReport>;
 }
 
 export interface Lowered {
   /** Number of distinct kernels. */
   readonly kernels: number;
+  /** Launches per entry, if they are not one per kernel of the graph. */
+  readonly launches?: Readonly<Record<string, number>>;
 }
 
 /** What is needed to run a compiled program; stored in the cache with its files. */
@@ -116,6 +122,8 @@ export interface DeviceTensor {
   write(elements: Elements): void;
   /** Returns a copy. */
   read(): Promise<Elements>;
+  /** A tensor of `type` on the same memory, from element `from` on; absent where parts cannot be shared. */
+  part?(type: TensorType, from: number): DeviceTensor;
 }
 
 /** A tensor in memory that JavaScript can access; `view` is called on first use. */

@@ -3,8 +3,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Buffer, type CompiledGraph, type ComputeDType, compileGraph } from "../compiler/index.js";
 import { QuernError } from "../errors.js";
-import { DTYPE_BYTES, type Entries, isOp, nodesOf, sizeOf, type TensorType } from "../tensor/index.js";
-import type { Backend, Image, Layout, Target } from "./backend.js";
+import { bytesOf, type Entries, isOp, nodesOf } from "../tensor/index.js";
+import type { Backend, Image, Layout, Lowered, Target } from "./backend.js";
 import { freeMemory } from "./free-memory.js";
 import { createProgram, type Plan, type Program } from "./program.js";
 import { cachedOnce, keyOf } from "./program-cache.js";
@@ -46,7 +46,7 @@ export async function compileFor<Options, T extends Target>(
     const dtype = wanted !== "auto" ? wanted : (await target.bf16Pays()) ? "bf16" : "fp32";
     const requireMemory = (bytes: number) => {
       target?.requireMemory?.(bytes);
-      requireFree(bytes - sharing.bytes);
+      if (!target?.hasOwnMemory) requireFree(bytes - sharing.bytes);
     };
     const built = await build(backend, target, entries, { dtype, graph }, requireMemory);
     const { layout, folder, cached } = built;
@@ -109,19 +109,23 @@ async function build<T extends Target>(
   const { folder, cached } = await cachedOnce(key, [...target.files, LAYOUT], async (temporary) => {
     const compiled = compileGraph(entries, { dtype, limits });
     requireMemory(compiled.memory.totalBytes);
-    const { kernels } = await lower(compiled, target, temporary);
-    await writeFile(join(temporary, LAYOUT), JSON.stringify(layoutOf(compiled, entries, kernels)));
+    const lowered = await lower(compiled, target, temporary);
+    await writeFile(join(temporary, LAYOUT), JSON.stringify(layoutOf(compiled, entries, lowered)));
   });
   return { folder, layout: JSON.parse(await readFile(join(folder, LAYOUT), "utf8")) as Layout, cached };
 }
 
-function layoutOf({ entries, memory, named, constants }: CompiledGraph, traced: Entries, kernels: number): Layout {
+function layoutOf(
+  { entries, memory, named, constants }: CompiledGraph,
+  traced: Entries,
+  { kernels, launches }: Lowered,
+): Layout {
   const tables = tablesOf(traced);
   const at = (buffer: Buffer) => memory.offsets.get(buffer) as number;
   return {
     bytes: memory.bytes,
     kernels,
-    launches: Object.fromEntries([...entries].map(([name, list]) => [name, list.length])),
+    launches: launches ?? Object.fromEntries([...entries].map(([name, list]) => [name, list.length])),
     variables: memory.variables.map(({ name }) => name as string),
     named: [...named].flatMap(([name, buffer]) => (buffer.kind === "variable" ? [] : [[name, at(buffer)] as const])),
     tables: constants.map((buffer) => [tables.indexOf(buffer.data as Float32Array), at(buffer)]),
@@ -145,8 +149,6 @@ export function tracedLayout(entries: Entries): Layout {
 function tablesOf(entries: Entries): Float32Array[] {
   return nodesOf(...Object.values(entries)).flatMap((node) => (isOp(node, "constant") ? [node.attributes.data] : []));
 }
-
-const bytesOf = ({ shape, dtype }: TensorType) => sizeOf(shape) * DTYPE_BYTES[dtype];
 
 /** @throws QuernError if less than `bytes` of memory is free */
 function requireFree(bytes: number): void {

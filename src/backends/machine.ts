@@ -56,6 +56,17 @@ export interface ProcessorReport {
   readonly threads: number;
 }
 
+/** The GPU of a backend. */
+export interface GpuReport {
+  readonly backend: string;
+  /** Its name and figures; null if programs cannot run on one. */
+  readonly gpu: string | null;
+  /** Whether it computes on the processor, which `auto` never chooses. */
+  readonly isSoftware?: boolean;
+  /** Why there is none. */
+  readonly problem?: string;
+}
+
 /** What `quern doctor` reports. Sizes are in bytes. */
 export interface MachineReport extends ProcessorReport {
   readonly processor: string;
@@ -72,6 +83,8 @@ export interface MachineReport extends ProcessorReport {
   readonly peak: Peak | null;
   /** The instruction set for programs with bf16 products, chosen by measurement; null if nothing was measured. */
   readonly bf16InstructionSet: string | null;
+  /** GPUs, one per backend for them. */
+  readonly gpus: readonly GpuReport[];
   /** Why there is no peak. */
   readonly peakProblem?: string;
   /** One line that describes the machine, to quote with a benchmark figure. */
@@ -81,6 +94,7 @@ export interface MachineReport extends ProcessorReport {
 /** Examines this machine for a backend; measures its peaks unless `measure` is false. */
 export async function examineMachine(
   machine: Machine,
+  gpus: readonly GpuReport[],
   { measure = true, signal }: { readonly measure?: boolean; readonly signal?: AbortSignal } = {},
 ): Promise<MachineReport> {
   const report = await machine.examine();
@@ -114,6 +128,7 @@ export async function examineMachine(
     cache: cacheFolder(),
     cacheFree: await freeSpace(cacheFolder()),
     peak,
+    gpus,
     bf16InstructionSet: peak === null ? null : await machine.bf16Row(peak),
     ...(peakProblem === undefined ? {} : { peakProblem }),
     line: `${processor}, ${cores} cores, ${report.instructionSet}, ${tool}, Node ${process.versions.node}, ${system}, Quern ${version}, ${date}`,

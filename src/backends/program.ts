@@ -58,6 +58,7 @@ export interface Inside {
   readonly backend: string;
   readonly slots: ReadonlyMap<string, Slot>;
   readonly image: Image;
+  readonly queues: readonly Queue[];
   readonly closed: () => boolean;
 }
 
@@ -71,6 +72,29 @@ export function insideOf(program: Program): Inside {
     throw new QuernError("cannot share variables with a program that was disposed", { exitCode: 2 });
   }
   return inside;
+}
+
+/**
+ * Runs `work` on the memory of f32 variables itself, without copies. Earlier operations of the program end first, and later ones
+ * wait until `work` has ended.
+ * @throws QuernError if JavaScript cannot access this backend's memory, or it is not fp32
+ */
+export async function withMemory<T>(
+  program: Program,
+  names: readonly string[],
+  work: (memory: readonly Float32Array[]) => Promise<T>,
+): Promise<T> {
+  const { image, queues, slots, backend } = insideOf(program);
+  return enqueue(queues, () =>
+    work(
+      names.map((name) => {
+        slotOf(slots, name);
+        const memory = image.tensor(name).host?.();
+        if (memory instanceof Float32Array) return memory;
+        throw new QuernError(`the backend ${backend} has no fp32 memory for "${name}" that ranks could exchange`);
+      }),
+    ),
+  );
 }
 
 /** @param slots names and types of all variables, inputs and outputs */
@@ -143,7 +167,7 @@ export function createProgram(entries: Entries, slots: ReadonlyMap<string, Slot>
       });
     },
   };
-  insides.set(program, { backend: plan.backend, slots, image, closed: () => closed });
+  insides.set(program, { backend: plan.backend, slots, image, queues, closed: () => closed });
   return program;
 }
 

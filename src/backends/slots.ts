@@ -1,14 +1,18 @@
 /** @file The named tensors of a program, and the conversion of their values. */
 import {
   bfloat16ToFloat,
+  bytesOf,
   castNumber,
   type DType,
+  decodeBlocks,
   type Entries,
   floatToBfloat16,
   floatToHalf,
   halfToFloat,
+  isBlocked,
   isOp,
   type Node,
+  type NumberDType,
   nodesOf,
   ShapeError,
   sameShape,
@@ -49,12 +53,18 @@ export function slotsOf(entries: Entries): Map<string, Slot> {
     }
   }
   for (const entry of Object.values(entries)) {
-    for (const [name, tensor] of Object.entries(entry.outputs)) declare(name, { kind: "output", type: tensor });
+    for (const [name, tensor] of Object.entries(entry.outputs)) {
+      if (isBlocked(tensor.dtype)) throw new ShapeError(`the output "${name}" cannot be ${tensor.dtype}`);
+      declare(name, { kind: "output", type: tensor });
+    }
     for (const [target, value] of entry.assign ?? []) {
       if (target.node.op !== "variable") throw new ShapeError(`only variables can be assigned, not ${target.node.op}`);
       if (!sameShape(target.shape, value.shape)) {
         throw new ShapeError(`${nameOf(target.node)} (${target.shape}) is assigned a value of shape (${value.shape})`);
       }
+      const isCache = target.shape.length === 4 && value.dtype === target.dtype;
+      if (isBlocked(target.dtype) && !isCache)
+        throw new ShapeError(`${nameOf(target.node)} is ${target.dtype}: it is only written`);
       if (target.dtype !== value.dtype) {
         throw new ShapeError(`${nameOf(target.node)} is ${target.dtype} but is assigned ${value.dtype}: cast it`);
       }
@@ -69,12 +79,21 @@ export function nameOf(node: Node): string {
 }
 
 /**
- * Converts the caller's values to the representation of a slot's memory. Returns a copy, or the caller's own array.
+ * Converts the caller's values to the representation of a slot's memory. Returns a copy, or the caller's own array. Blocks are
+ * given as their bytes; bf16 and f16 as numbers, or as twice as many bytes (little-endian).
  * @param exact whether the memory is float64
  * @throws ShapeError for the wrong number of values, or values that are not numbers
  */
 export function encode(name: string, { shape, dtype }: TensorType, data: Written, exact: boolean): Elements {
   const size = sizeOf(shape);
+  if (isBlocked(dtype)) {
+    const bytes = requireBytes(name, { shape, dtype }, data);
+    return exact ? Float64Array.from(decodeBlocks(bytes, dtype)) : bytes;
+  }
+  if (data instanceof Uint8Array && (dtype === "bf16" || dtype === "f16") && data.length === 2 * size) {
+    const bits = new Uint16Array(data.slice().buffer);
+    return exact ? Float64Array.from(numbersOf(bits, dtype)) : bits;
+  }
   if (typeof data === "function") {
     const values = new Float32Array(size);
     data(values);
@@ -98,15 +117,28 @@ export function encode(name: string, { shape, dtype }: TensorType, data: Written
   return elements;
 }
 
+function requireBytes(name: string, type: TensorType, data: Written): Uint8Array {
+  const bytes = bytesOf(type);
+  if (data instanceof Uint8Array && data.length === bytes) return data;
+  const given = data instanceof Uint8Array ? `${data.length}` : "other values";
+  throw new ShapeError(
+    `"${name}" (${type.shape}) takes ${bytes} bytes of ${type.dtype} blocks (a Uint8Array), not ${given}`,
+  );
+}
+
 /** Converts a tensor's elements to float32; returns the same array if they already are. */
 export function numbersOf(elements: Elements, dtype: DType): Float32Array {
+  if (isBlocked(dtype) && elements instanceof Uint8Array) return decodeBlocks(elements, dtype);
   if (elements instanceof Float32Array) return elements;
   const bits = elements instanceof Uint16Array ? (dtype === "bf16" ? bfloat16ToFloat : halfToFloat) : null;
   return bits ? Float32Array.from(elements, bits) : new Float32Array(elements);
 }
 
 /** Functions from a number to its bit pattern. */
-const encoders: { readonly [D in DType]?: (value: number) => number } = { bf16: floatToBfloat16, f16: floatToHalf };
+const encoders: { readonly [D in NumberDType]?: (value: number) => number } = {
+  bf16: floatToBfloat16,
+  f16: floatToHalf,
+};
 
 export function slotOf(slots: ReadonlyMap<string, Slot>, name: string): Slot {
   const slot = slots.get(name);
@@ -117,11 +149,17 @@ export function slotOf(slots: ReadonlyMap<string, Slot>, name: string): Slot {
 /** A tensor's elements in memory. 16-bit floats are bit patterns; the interpreter uses float64. */
 export type Elements = Float32Array | Int32Array | Uint16Array | Uint8Array | Float64Array;
 
-/** The array type of each dtype. */
-export const arrayOf = {
+/** The array type of each dtype of single numbers. */
+const arrayOf = {
   f32: Float32Array,
   bf16: Uint16Array,
   f16: Uint16Array,
   i32: Int32Array,
   u8: Uint8Array,
 };
+
+/** A tensor's elements at `start` of a buffer. */
+export function elementsAt({ dtype, shape }: TensorType, memory: ArrayBufferLike, start = 0): Elements {
+  if (isBlocked(dtype)) return new Uint8Array(memory, start, bytesOf({ dtype, shape }));
+  return new arrayOf[dtype](memory as ArrayBuffer, start, sizeOf(shape));
+}

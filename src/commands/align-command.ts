@@ -3,6 +3,8 @@ import { z } from "zod";
 import type { AlignPlan, AlignResult, Preview } from "../align/index.js";
 import { counted } from "../counted.js";
 import { QuernError } from "../errors.js";
+import { launchOf } from "../launch.js";
+import type { Team } from "../train/index.js";
 import type { CommandContext } from "./command.js";
 
 /** Options of the command line that the library lacks. */
@@ -11,6 +13,15 @@ export const alignFlags = {
     .boolean()
     .default(false)
     .describe("print the plan with reasons, memory and disk, and the time if --minutes is given; does not train"),
+  ranks: z
+    .int()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe(
+      "processes on this machine that divide the batches of each step; mpirun and srun start their own (default 1)",
+    )
+    .meta({ value: "N" }),
   explain: z
     .boolean()
     .default(false)
@@ -31,6 +42,19 @@ export const previewFlags = {
     .describe("print N examples with the learned tokens in colour (in ⟦…⟧ without colour); does not train")
     .meta({ value: "N" }),
 };
+
+/** Joins the ranks of a run; a plan for several ranks needs only their number. */
+export async function alignTeam({
+  ranks,
+  dryRun,
+}: {
+  readonly ranks?: number;
+  readonly dryRun: boolean;
+}): Promise<Team> {
+  const { alone, joinRanks, oneRank, startRanks } = await import("../train/index.js");
+  if (!dryRun) return joinRanks(startRanks(ranks));
+  return { ...alone, ranks: { ...oneRank, size: launchOf()?.size ?? ranks ?? 1 } };
+}
 
 /** The options of a run that is no preview. @throws QuernError without `out` */
 export function withOut<O extends { readonly out?: string }>(options: O): O & { readonly out: string } {
@@ -107,6 +131,11 @@ export function printResult(result: AlignResult, { print }: CommandContext, dryR
     const { rollouts, scoring, updates } = result.time_shares;
     const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
     print(`time        rollouts ${percent(rollouts)}, scoring ${percent(scoring)}, updates ${percent(updates)}`);
+  }
+  if (result.ranks !== undefined) {
+    const { count, nodes, transport, communication_share: share } = result.ranks;
+    const waiting = share === null ? "" : `, ${(100 * share).toFixed(0)} % of the time in communication`;
+    print(`ranks       ${count} on ${new Set(nodes).size} nodes by ${transport}${waiting}`);
   }
   print(`checkpoint  ${result.checkpoint}`);
   if (result.best_checkpoint !== result.checkpoint) print(`best        ${result.best_checkpoint}`);

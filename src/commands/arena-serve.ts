@@ -7,6 +7,7 @@ export default defineCommand({
     "(A, B, tie, both bad), and the names appear. Votes are appended to a JSONL file, each on disk before its voter sees the " +
     "names; quern arena rank ranks them. Several people can vote at once. Ctrl-C stops the server.",
   options: arenaServeOptions,
+  computes: true,
   examples: [
     "quern arena serve --models runs/chat smollm2.gguf --votes votes.jsonl",
     "quern arena serve --models runs/chat http://127.0.0.1:8000/v1#llama3 --port 0",

@@ -10,6 +10,7 @@ export default defineCommand({
     "An interrupted call resumes.",
   options: z.object({ judge: judgeOption, ...simulateOptions.shape }),
   resumes: true,
+  computes: true,
   examples: [
     "quern arena simulate --models runs/sft runs/dpo smollm2.gguf --prompts prompts.jsonl --judge runs/reward --out runs/arena",
     "quern arena simulate --models a.json b.json c.json --prompts prompts.jsonl --judge http://127.0.0.1:8000/v1 --out runs/arena",

@@ -3,13 +3,15 @@ import { defineCommand } from "./command.js";
 
 export default defineCommand({
   description:
-    "Measure training, decoding or kernels: tokens/s, GFLOP/s, share of the measured peak (model FLOP utilisation) and process " +
+    "Measure training, decoding, inference or kernels: tokens/s, GFLOP/s, share of the measured peak (model FLOP utilisation) and process " +
     "memory. Figures differ between machines, so compare ratios within one run.",
   options: benchOptions,
   positional: ["what"],
+  computes: true,
   examples: [
     "quern bench train --preset gpt2-124m --batch 4 --sequence 256 --steps 10",
     "quern bench decode --preset gpt2-124m --threads 2",
+    "quern bench inference --model model.gguf --type stored --streams 8 --prompt-tokens 512",
     "quern bench shakespeare --text tinyshakespeare.txt --seeds 1",
   ],
   async run(options, { signal, onProgress, print }) {

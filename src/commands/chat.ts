@@ -21,6 +21,7 @@ export default defineCommand({
     "printed on one line, with line breaks as spaces. --json prints one object per line: message, answer, finish_reason, " +
     "tokens, dropped_turns.",
   options: chatOptions,
+  computes: true,
   examples: [
     "quern chat --model smollm2.gguf",
     'quern chat --model smollm2.gguf --system "Answer in one sentence." --temperature 0 < questions.txt',

@@ -24,7 +24,7 @@
  *       },
  *     });
  */
-import type { z } from "zod";
+import { z } from "zod";
 import type { NameOption } from "../options.js";
 import type { OnProgress } from "../progress.js";
 
@@ -54,6 +54,12 @@ export interface CommandDefinition<S extends z.ZodObject> {
   readonly positional?: readonly (keyof z.output<S> & string)[];
   /** After an interrupt `out` keeps the finished work, and the same call resumes there. */
   readonly resumes?: true;
+  /** It runs programs: it gets the flag `--backend`, and what it compiles runs there. */
+  readonly computes?: true;
+  /** It can run as several ranks, of which only rank 0 prints. */
+  readonly ranks?: true;
+  /** It runs until an interrupt, which then is no failure: exit code 0. */
+  readonly servesUntilInterrupt?: true;
   /** Complete command lines that work. */
   readonly examples?: readonly string[];
   /** Calls the library and prints; returns the object that `--json` prints, or null if it printed its own JSON. */
@@ -66,19 +72,53 @@ export interface Command {
   readonly options: z.ZodObject;
   readonly positional: readonly string[];
   readonly resumes: boolean;
+  readonly ranks: boolean;
+  readonly servesUntilInterrupt: boolean;
   readonly examples: readonly string[];
   readonly run: (options: Record<string, unknown>, context: CommandContext) => Promise<object | null>;
+}
+
+const backend = z
+  .enum(["auto", "cpu", "webgpu", "cuda"])
+  .optional()
+  .describe("what computes; auto measures which is fastest here, and prints it (default QUERN_BACKEND, else cpu)")
+  .meta({ value: "NAME" });
+
+/** Runs `work` with this backend as the default of `compile`, also in processes that it starts. */
+async function withBackend<T>(
+  name: string | undefined,
+  log: (line: string) => void,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (name === undefined) return work();
+  const { chooseBackend } = await import("../backends/index.js");
+  const choice = await chooseBackend(name);
+  if (name !== "cpu") log(choice.line);
+  const before = process.env.QUERN_BACKEND;
+  process.env.QUERN_BACKEND = choice.name;
+  try {
+    return await work();
+  } finally {
+    if (before === undefined) delete process.env.QUERN_BACKEND;
+    else process.env.QUERN_BACKEND = before;
+  }
 }
 
 /** Defines a verb; see the head of this file. */
 export function defineCommand<S extends z.ZodObject>(definition: CommandDefinition<S>): Command {
   return {
     description: definition.description,
-    options: definition.options,
+    options: definition.computes ? definition.options.extend({ backend }) : definition.options,
     positional: definition.positional ?? [],
     resumes: definition.resumes ?? false,
+    ranks: definition.ranks ?? false,
+    servesUntilInterrupt: definition.servesUntilInterrupt ?? false,
     examples: definition.examples ?? [],
-    // `options` was checked against this schema, so the cast is safe.
-    run: (options, context) => definition.run(options as z.output<S>, context),
+    // `options` was checked against this schema, so the casts are safe.
+    run(options, context) {
+      if (!definition.computes) return definition.run(options as z.output<S>, context);
+      const { backend: name, ...own } = options as { readonly backend?: string };
+      return withBackend(name, context.log, () => definition.run(own as z.output<S>, context));
+    },
   };
 }

@@ -24,6 +24,7 @@ export default defineCommand({
       ["threads", String(report.threads)],
       ["cache", report.cache + (report.cacheFree === null ? "" : `, ${gibibytes(report.cacheFree)} free`)],
     ];
+    for (const { backend, gpu, problem } of report.gpus) rows.push([backend, gpu ?? `none: ${problem}`]);
     const { peak } = report;
     if (peak !== null) {
       rows.push([

@@ -1,5 +1,13 @@
 import { dpoOptions } from "../align/dpo-options.js";
-import { alignCallbacks, alignFlags, previewFlags, printPreview, printResult, withOut } from "./align-command.js";
+import {
+  alignCallbacks,
+  alignFlags,
+  alignTeam,
+  previewFlags,
+  printPreview,
+  printResult,
+  withOut,
+} from "./align-command.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
@@ -8,13 +16,15 @@ export default defineCommand({
     "transformers can load and a report. Ctrl-C saves; --resume continues.",
   options: dpoOptions.extend({ ...previewFlags, ...alignFlags }),
   resumes: true,
+  computes: true,
+  ranks: true,
   examples: [
     "quern dpo --model runs/chat --data pairs.jsonl --out runs/dpo",
     "quern dpo --model runs/chat --data pairs.jsonl --out runs/ipo --loss ipo --beta 0.05 --eval-data held-out.jsonl",
     "quern dpo --model runs/chat --data pairs.jsonl --out runs/mix --loss sigmoid,sft --loss-weights 1,0.2",
     "quern dpo --model runs/chat --data labelled.jsonl --out runs/kto --loss kto",
   ],
-  async run({ preview, dryRun, explain, ...options }, context) {
+  async run({ preview, dryRun, explain, ranks, ...options }, context) {
     const { dpo, previewDpo } = await import("../align/index.js");
     if (preview !== undefined) {
       return printPreview(
@@ -23,7 +33,10 @@ export default defineCommand({
       );
     }
     return printResult(
-      await dpo({ ...withOut(options), ...alignCallbacks(context, { dryRun, explain }) }),
+      await dpo({
+        ...withOut(options),
+        ...{ ...alignCallbacks(context, { dryRun, explain }), team: await alignTeam({ ranks, dryRun }) },
+      }),
       context,
       dryRun,
     );

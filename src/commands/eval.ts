@@ -8,6 +8,7 @@ export default defineCommand({
     "errors. Prints each metric with its standard error and 95 % interval; writes results.json in lm-eval's layout and a " +
     "report with every sample. `quern eval list` shows the tasks of a folder.",
   options: evaluateOptions,
+  computes: true,
   examples: [
     "quern eval --model runs/first --tasks arc_easy --include lm_eval/tasks --data benchmarks --decontaminate corpus/",
     "quern eval --model runs/first --tasks arc_easy,piqa --include lm_eval/tasks --data benchmarks --out results",

@@ -100,6 +100,8 @@ export function parserOf(words: string, command: Command, flags: readonly Flag[]
         flag.kind === "boolean" && !flag.list ? flag.flag : `${flag.flag} ${value}`,
         help(flag),
       );
+      // Commander sees a list only where a letter precedes the dots, and `V,…...` has none.
+      option.variadic = flag.list && flag.separator === undefined;
       parser.addOption(option);
     }
   }

@@ -15,6 +15,7 @@ export default defineCommand({
     "generation_config.json. The sampling settings of that file are ignored. With --best-of, rewards rank the completions; " +
     "their prompts may have further keys, such as answer, for the rewards.",
   options: bestOfOptions,
+  computes: true,
   examples: [
     'quern generate --model runs/first --prompt "Call me"',
     'quern generate --model runs/first --prompt "The sea" --temperature 0',

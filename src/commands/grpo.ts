@@ -1,5 +1,5 @@
 import { grpoOptions } from "../align/grpo-options.js";
-import { alignCallbacks, alignFlags, printResult } from "./align-command.js";
+import { alignCallbacks, alignFlags, alignTeam, printResult } from "./align-command.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
@@ -8,12 +8,19 @@ export default defineCommand({
     "Writes a run folder with checkpoints, metrics and a report. Ctrl-C saves; --resume continues.",
   options: grpoOptions.extend(alignFlags),
   resumes: true,
+  computes: true,
+  ranks: true,
   examples: [
     "quern grpo --model runs/chat --prompts math.jsonl --reward numeric --out runs/grpo",
     "quern grpo --model runs/chat --prompts prompts.jsonl --reward ./reward.ts --loss dr_grpo --group 16 --out runs/dr",
   ],
-  async run({ dryRun, explain, ...options }, context) {
+  async run({ dryRun, explain, ranks, ...options }, context) {
     const { grpo } = await import("../align/index.js");
-    return printResult(await grpo({ ...options, ...alignCallbacks(context, { dryRun, explain }) }), context, dryRun);
+    const team = await alignTeam({ ranks, dryRun });
+    return printResult(
+      await grpo({ ...options, ...alignCallbacks(context, { dryRun, explain }), team }),
+      context,
+      dryRun,
+    );
   },
 });

@@ -28,6 +28,7 @@ export default defineCommand({
     "counts winner 2 as a category that the labels lack. The printed table has the usual κ.",
   options,
   resumes: true,
+  computes: true,
   examples: [
     "quern judge --prompts prompts.jsonl --a baseline.json --b runs/chat --judge http://127.0.0.1:8000/v1 --out runs/judged",
     "quern judge --prompts prompts.jsonl --a runs/sft --b runs/dpo --judge runs/reward --out runs/judged --votes votes.jsonl",

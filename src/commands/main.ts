@@ -1,7 +1,16 @@
 /** @file The command line: finds the verb, reads its options, runs it, prints errors in one line, returns the exit code. */
 import { readFile } from "node:fs/promises";
 import { CommanderError, type Command as Parser } from "commander";
-import { fileError, InterruptedError, isAbortError, QuernError } from "../errors.js";
+import {
+  EndedElsewhereError,
+  fileError,
+  InterruptedError,
+  isAbortError,
+  QuernError,
+  RankLostError,
+  RankStartError,
+} from "../errors.js";
+import { type Launch, launchOf } from "../launch.js";
 import { checkOptions, nearest } from "../options.js";
 import { hideCredentials, printable } from "../printable.js";
 import { version } from "../version.js";
@@ -33,11 +42,23 @@ export async function main(
   const debug = argv.includes("--debug");
   const progress = createProgressLine(process.stderr);
   const abort = new AbortController();
-  const release = listenForInterrupts(abort, progress.clear);
+  const launch = launchOf();
+  const isSilent = isFollower(launch);
+  const inJob = launch !== null || process.env.SLURM_JOB_ID !== undefined;
+  const release = listenForInterrupts(abort, inJob, () => {
+    progress.clear();
+    return !isSilent;
+  });
   try {
-    return await dispatch(verbs, argv, abort.signal, progress, onListening);
+    return await dispatch(verbs, argv, { signal: abort.signal, progress, launch }, onListening);
   } catch (error) {
     progress.clear();
+    // Rank 0 says what is wrong, unless it was lost, cannot know it, or another process says so.
+    const isOwn = error instanceof RankLostError || (error instanceof RankStartError && !abort.signal.aborted);
+    if ((isSilent && !isOwn) || error instanceof EndedElsewhereError) {
+      if (abort.signal.aborted) return INTERRUPTED;
+      return error instanceof QuernError ? error.exitCode : 1;
+    }
     if (error instanceof CommanderError && error.exitCode === 0) return 0; // --help
     if (abort.signal.aborted && (isAbortError(error) || error === abort.signal.reason)) {
       const saved = error instanceof InterruptedError ? error.message : "interrupted";
@@ -53,11 +74,19 @@ export async function main(
   }
 }
 
+/** Whether this is one of several ranks, and not the one that prints. */
+const isFollower = (launch: Launch | null) => launch !== null && launch.rank > 0;
+
+interface Surroundings {
+  readonly signal: AbortSignal;
+  readonly progress: ReturnType<typeof createProgressLine>;
+  readonly launch: Launch | null;
+}
+
 async function dispatch(
   verbs: readonly Verb[],
   argv: readonly string[],
-  signal: AbortSignal,
-  progress: ReturnType<typeof createProgressLine>,
+  { signal, progress, launch }: Surroundings,
   onListening: () => Promise<void>,
 ): Promise<number> {
   const asksHelp = argv[0] === "help" || argv[0] === "--help" || argv[0] === "-h";
@@ -85,6 +114,13 @@ async function dispatch(
   }
   const name = verb.words;
   const command = (await verb.load()).default;
+  if (launch !== null && !command.ranks) {
+    throw new QuernError(
+      `quern ${name} runs as one process, and ${launch.launcher} started ${launch.size}; run it without ${launch.launcher}, or ` +
+        "with one",
+      { exitCode: 2 },
+    );
+  }
   const flags = flagsOf(command.options);
   const parser = parserOf(name, command, flags);
   try {
@@ -107,22 +143,24 @@ async function dispatch(
   const options = checkOptions(command.options, { ...configured, ...given }, nameOf);
 
   const json = own.json === true;
+  const isSilent = isFollower(launch);
   const context: CommandContext = {
     signal,
-    onProgress: progress.onProgress,
+    onProgress: isSilent ? () => {} : progress.onProgress,
     json,
     named: nameOf,
     print: (line = "") => {
-      if (json) return;
+      if (json || isSilent) return;
       progress.clear();
       process.stdout.write(`${printable(line)}\n`);
     },
     write: (text) => {
-      if (json) return;
+      if (json || isSilent) return;
       progress.clear();
       process.stdout.write(text);
     },
     log: (line) => {
+      if (isSilent) return;
       progress.clear();
       process.stderr.write(`${printable(hideCredentials(line))}\n`);
     },
@@ -137,25 +175,37 @@ async function dispatch(
     throw new InterruptedError(`interrupted; ${kept}`, out);
   });
   progress.clear();
-  if (json && result !== null) process.stdout.write(`${JSON.stringify(result)}\n`);
-  return signal.aborted ? INTERRUPTED : 0;
+  if (json && !isSilent && result !== null) process.stdout.write(`${JSON.stringify(result)}\n`);
+  return signal.aborted && !command.servesUntilInterrupt ? INTERRUPTED : 0;
 }
 
-/** The first Ctrl-C (or SIGTERM) aborts, so that the work can be saved; the second ends the process at once. */
-function listenForInterrupts(abort: AbortController, clear: () => void): () => void {
+/**
+ * The first Ctrl-C (or SIGTERM) aborts, so that the work can be saved; the second ends the process at once. SIGUSR1, by which
+ * a scheduler warns of a time limit, aborts too.
+ * @param inJob whether a scheduler or an MPI launcher started this process
+ * @param clear makes room for a line on the terminal; returns false if this process prints none
+ */
+function listenForInterrupts(abort: AbortController, inJob: boolean, clear: () => boolean): () => void {
   const release = () => {
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
+    process.off("SIGUSR1", warned);
   };
   const interrupt = () => {
     // From here on the system's default handling ends the process.
     release();
-    clear();
-    process.stderr.write("quern: stopping; press Ctrl-C again to quit immediately\n");
+    if (clear()) process.stderr.write("quern: stopping; press Ctrl-C again to quit immediately\n");
+    abort.abort();
+  };
+  const warned = () => {
+    if (abort.signal.aborted) return;
+    if (clear()) process.stderr.write("quern: SIGUSR1, the time limit approaches: stopping\n");
     abort.abort();
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
+  // Outside of jobs, SIGUSR1 starts Node's debugger.
+  if (inJob) process.on("SIGUSR1", warned);
   return release;
 }
 

@@ -12,6 +12,7 @@ export default defineCommand({
     "each has at least T − N tokens of context.",
   options: perplexityComparisonOptions,
   positional: ["files"],
+  computes: true,
   examples: [
     "quern perplexity --model runs/first notes.txt more/",
     "quern perplexity --model runs/first notes.txt --sequence 256 --stride 256",

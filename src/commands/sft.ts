@@ -1,5 +1,13 @@
 import { sftOptions } from "../align/sft-options.js";
-import { alignCallbacks, alignFlags, previewFlags, printPreview, printResult, withOut } from "./align-command.js";
+import {
+  alignCallbacks,
+  alignFlags,
+  alignTeam,
+  previewFlags,
+  printPreview,
+  printResult,
+  withOut,
+} from "./align-command.js";
 import { defineCommand } from "./command.js";
 
 export default defineCommand({
@@ -8,12 +16,14 @@ export default defineCommand({
     "transformers can load and a report. Ctrl-C saves; --resume continues.",
   options: sftOptions.extend({ ...previewFlags, ...alignFlags }),
   resumes: true,
+  computes: true,
+  ranks: true,
   examples: [
     "quern sft --model runs/first --data chats.jsonl --out runs/chat",
     "quern sft --model smollm2.gguf --data qa.jsonl --out runs/qa --epochs 2 --eval-data held-out.jsonl",
     "quern sft --out runs/chat --resume",
   ],
-  async run({ preview, dryRun, explain, ...options }, context) {
+  async run({ preview, dryRun, explain, ranks, ...options }, context) {
     const { sft, previewSft } = await import("../align/index.js");
     if (preview !== undefined) {
       return printPreview(
@@ -22,7 +32,10 @@ export default defineCommand({
       );
     }
     return printResult(
-      await sft({ ...withOut(options), ...alignCallbacks(context, { dryRun, explain }) }),
+      await sft({
+        ...withOut(options),
+        ...{ ...alignCallbacks(context, { dryRun, explain }), team: await alignTeam({ ranks, dryRun }) },
+      }),
       context,
       dryRun,
     );

@@ -22,8 +22,11 @@ export default defineCommand({
       .meta({ value: "N" }),
     pattern: z
       .string()
-      .default("o200k")
-      .describe("how text is split before merging: gpt2, cl100k, o200k, llama3, qwen2 or a regular expression")
+      .default("llama3")
+      .describe(
+        "how text is split before merging: gpt2, cl100k, o200k, llama3, qwen2 or a regular expression; llama.cpp and Ollama " +
+          "split by gpt2, llama3 and qwen2 alike, by the others only nearly",
+      )
       .meta({ value: "NAME|REGEX" }),
     tie: z
       .enum(["id", "bytes"])

@@ -1,5 +1,14 @@
 /** @file Turns drafts into kernels: assigns a buffer to each value and builds the loop bodies. */
-import { type Entry, isOp, type Node, type Op, outputOf, type Tensor, tensorKey } from "../tensor/index.js";
+import {
+  type Entry,
+  isOp,
+  type Node,
+  type NumberDType,
+  type Op,
+  outputOf,
+  type Tensor,
+  tensorKey,
+} from "../tensor/index.js";
 import { accessOf, isIdentity, rowTerms, stridesOf } from "./access.js";
 import { type Buffers, bufferOfLeaf } from "./buffers.js";
 import {
@@ -237,7 +246,7 @@ export class Assembler {
       const varies = operands.some((i) => values[i].varies);
       const stage = Math.max(...operands.map((i) => values[i].stage));
       if (isOp(node, "cast")) {
-        const [from, to] = [node.inputs[0].dtype, node.attributes.dtype];
+        const [from, to] = [node.inputs[0].dtype as NumberDType, node.attributes.dtype];
         return push({ op: "cast", from, to, operands: [operands[0]], varies, stage }, key);
       }
       return push({ op: node.op as "add", operands, varies, stage }, key);

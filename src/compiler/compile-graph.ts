@@ -5,6 +5,7 @@ import type { ComputeDType } from "./compute-dtype.js";
 import { fuse } from "./fuse.js";
 import type { Buffer, Kernel } from "./kernels.js";
 import { HOST_LIMITS, type Limits, type MemoryPlan, planMemory } from "./memory.js";
+import { narrow } from "./narrow.js";
 import { simplify } from "./simplify.js";
 
 export interface CompiledGraph {
@@ -36,8 +37,12 @@ export function compileGraph(
   for (const entry of Object.values(entries)) {
     for (const [target] of entry.assign ?? []) bufferOfLeaf(buffers, target.node);
   }
+  const narrows = fusion && dtype === "bf16" && limits.storesBf16 === true;
   const compiled = new Map(
-    Object.entries(entries).map(([name, entry]) => [name, fuse(simplify(entry), buffers, { fusion })] as const),
+    Object.entries(entries).map(([name, entry]) => {
+      const kernels = fuse(simplify(entry), buffers, { fusion });
+      return [name, narrows ? narrow(kernels) : kernels] as const;
+    }),
   );
   // Every variable has memory, even if no kernel uses it, because another program may share it.
   for (const node of nodesOf(...Object.values(entries))) if (isOp(node, "variable")) bufferOfLeaf(buffers, node);

@@ -3,10 +3,11 @@ import { DTYPE_BYTES, type Entries, isOp, type Node, type Op, sizeOf } from "../
 import { compileGraph } from "./compile-graph.js";
 import { type ComputeDType, multipliesInBf16 } from "./compute-dtype.js";
 import { buffersOf, type Kernel, type LoopBody } from "./kernels.js";
+import type { Limits } from "./memory.js";
 
 /** Cost of the kernels of one kind and size in an entry. */
 export interface KernelCost {
-  /** `matmul 4096×512×192 + mul, add`, `matmul 4096×512×192 in bf16`, `loop 4096×192: mul, add` */
+  /** `matmul 4096×512×192 + mul, add`, `matmul 4096×512×192 in bf16, stores bf16`, `loop 4096×192: mul, add` */
   readonly what: string;
   readonly launches: number;
   /** Over all launches: floating-point operations, and bytes read and written without any cache. */
@@ -76,6 +77,8 @@ function loopFlops(body: LoopBody): number {
 export function costOf(kernel: Kernel, dtype: ComputeDType): KernelCost {
   const { reads, writes } = buffersOf(kernel);
   // A value that a kernel writes and reads again stays in cache.
+  const narrow = writes.some(({ kind, dtype, size }) => kind === "temporary" && dtype === "bf16" && size > 0);
+  const stores = narrow ? ", stores bf16" : "";
   const touched = [...new Set(writes), ...new Set(reads.filter((buffer) => !writes.includes(buffer)))];
   const bytes = touched.reduce((total, buffer) => total + DTYPE_BYTES[buffer.dtype] * buffer.size, 0);
   if (kernel.kind === "loop") {
@@ -84,7 +87,7 @@ export function costOf(kernel: Kernel, dtype: ComputeDType): KernelCost {
     const operations = [...operationsOf(body), ...results];
     const list = operations.length > 0 ? operations.join(", ") : "copy";
     return {
-      what: `loop ${body.rows}×${body.columns}: ${list}`,
+      what: `loop ${body.rows}×${body.columns}${stores}: ${list}`,
       launches: 1,
       flops: loopFlops(body),
       bytes,
@@ -97,7 +100,7 @@ export function costOf(kernel: Kernel, dtype: ComputeDType): KernelCost {
   const added = epilogue ? operationsOf(epilogue) : [];
   const inBf16 = dtype === "bf16" && multipliesInBf16(node);
   return {
-    what: `${node.op} ${shape}${inBf16 ? " in bf16" : ""}${added.length > 0 ? ` + ${added.join(", ")}` : ""}`,
+    what: `${node.op} ${shape}${inBf16 ? " in bf16" : ""}${stores}${added.length > 0 ? ` + ${added.join(", ")}` : ""}`,
     launches: 1,
     flops: own + (epilogue ? loopFlops(epilogue) : 0),
     bytes,
@@ -115,9 +118,12 @@ function totalsOf(kernels: readonly KernelCost[]): Totals {
   return { launches: add("launches"), flops: add("flops"), bytes: add("bytes"), bf16Flops: add("bf16Flops") };
 }
 
-/** Computes the cost of the program that `compile` would create from these entries. */
-export function explain(entries: Entries, dtype: ComputeDType = "fp32"): Explanation {
-  const [fused, unfused] = [true, false].map((fusion) => compileGraph(entries, { dtype, fusion }));
+/**
+ * Computes the cost of the program that `compile` would create from these entries.
+ * @param limits of the target, which decide whether intermediate tensors are stored in bf16
+ */
+export function explain(entries: Entries, dtype: ComputeDType = "fp32", limits?: Limits): Explanation {
+  const [fused, unfused] = [true, false].map((fusion) => compileGraph(entries, { dtype, fusion, limits }));
   const costs = (graph: typeof fused, name: string) =>
     (graph.entries.get(name) ?? []).map((kernel) => costOf(kernel, dtype));
   return {

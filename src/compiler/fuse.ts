@@ -187,12 +187,15 @@ function partition(
 ): { drafts: Draft[]; makers: ReadonlyMap<string, Draft> } {
   const drafts: Draft[] = [];
   const makers = new Map<string, Draft>();
+  /** For each node that begins a recomputation, the number of earlier drafts. */
+  const earlier = new Map<Node, number>();
   const start = (template: Node | null, space: Space): Draft => {
     const draft = { id: drafts.length, template, space, roots: [], reads: new Set<string>(), after: new Set<Draft>() };
     drafts.push(draft);
     return draft;
   };
   for (const node of nodes) {
+    if (node.op === "again") earlier.set(node, drafts.length);
     if (isTemplate(node)) {
       const draft = start(node, spaceOf(node.outputs[0].shape));
       for (let i = 0; i < node.inputs.length; i++) {
@@ -212,7 +215,9 @@ function partition(
     const strided = isReduction(node) && isStrided(node);
     const space = strided ? stridedSpace(node) : spaceOf(isReduction(node) ? node.inputs[0].shape : root.shape);
     const reads = readsOf(root, stored);
-    const draft = (strided || !fusion ? null : joinable(drafts, makers, root, space, reads)) ?? start(null, space);
+    const first = firstDraft(root);
+    const draft =
+      (strided || !fusion ? null : joinable(drafts, first, makers, root, space, reads)) ?? start(null, space);
     draft.roots.push(root);
     makers.set(key, draft);
     for (const { tensor } of reads) {
@@ -221,11 +226,27 @@ function partition(
       if (maker && maker !== draft) draft.after.add(maker);
     }
   }
+  /** What is recomputed must not join a kernel of the forward pass: it would have to be stored from there on. */
+  function firstDraft(root: Tensor): number {
+    let first = 0;
+    const seen = new Set<Node>();
+    const open = [root.node];
+    while (open.length > 0) {
+      const node = open.pop() as Node;
+      if (seen.has(node)) continue;
+      seen.add(node);
+      first = Math.max(first, earlier.get(node) ?? 0);
+      for (const x of node.inputs) if (!isLeaf(x.node) && !stored.has(tensorKey(x))) open.push(x.node);
+    }
+    return first;
+  }
   return { drafts, makers };
 }
 
+/** @param first the first draft that may be joined */
 function joinable(
   drafts: readonly Draft[],
+  first: number,
   makers: ReadonlyMap<string, Draft>,
   root: Tensor,
   space: Space,
@@ -235,7 +256,7 @@ function joinable(
   const full = reads.filter(({ access }) => isIdentity(access, space));
   const single = space.rows * space.columns === 1;
   // Newest first: drafts close in the graph share the most.
-  for (let i = drafts.length - 1; i >= 0; i--) {
+  for (let i = drafts.length - 1; i >= first; i--) {
     const draft = drafts[i];
     if (draft.space.rows !== space.rows || draft.space.columns !== space.columns) continue;
     if (draft.template && (draft.template.op !== "matmul" || isReduction(root.node))) continue;

@@ -2,5 +2,6 @@
 export { type CompiledGraph, compileGraph, type GraphOptions } from "./compile-graph.js";
 export { type ComputeDType, multipliesInBf16 } from "./compute-dtype.js";
 export { costOf, type EntryCost, type Explanation, explain, type KernelCost, type Totals } from "./explain.js";
+export { flatten } from "./flatten.js";
 export * from "./kernels.js";
 export { HOST_LIMITS, type Limits, type MemoryPlan } from "./memory.js";

@@ -5,7 +5,7 @@
  * runs over `rows` × `columns`. The same kind of body can be the epilogue of a matrix product, which calls it for each
  * result block while that block is in cache.
  */
-import type { BinaryOp, DType, Node, UnaryOp } from "../tensor/index.js";
+import type { BinaryOp, DType, Node, NumberDType, UnaryOp } from "../tensor/index.js";
 
 /** A piece of memory. `name` is the user's name for it; temporaries and constants have none. */
 export interface Buffer {
@@ -46,7 +46,12 @@ export type LoopValue = Computed &
     | { readonly op: "load"; readonly access: Access }
     | { readonly op: "literal"; readonly value: number }
     | { readonly op: UnaryOp | BinaryOp | "where"; readonly operands: readonly number[] }
-    | { readonly op: "cast"; readonly from: DType; readonly to: DType; readonly operands: readonly [number] }
+    | {
+        readonly op: "cast";
+        readonly from: NumberDType;
+        readonly to: NumberDType;
+        readonly operands: readonly [number];
+      }
     | { readonly op: "rowSum" | "rowMax"; readonly operands: readonly [number] }
   );
 
@@ -93,6 +98,8 @@ export interface TemplateKernel {
   readonly accumulate: readonly boolean[];
   /** Runs on each finished block of output 0. */
   readonly epilogue: LoopBody | null;
+  /** Output 0 is never stored: its buffer has no memory, and only the epilogue reads its blocks. */
+  readonly inBlocks?: true;
 }
 
 export type Kernel = LoopKernel | TemplateKernel;

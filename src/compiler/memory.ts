@@ -3,12 +3,14 @@ import { QuernError } from "../errors.js";
 import { DTYPE_BYTES } from "../tensor/index.js";
 import { type Buffer, buffersOf, type Kernel } from "./kernels.js";
 
-/** Limits of a target's memory. */
+/** Limits and abilities of a target's memory. */
 export interface Limits {
   /** Every offset is a multiple of this many bytes. */
   readonly alignment: number;
   /** Maximum bytes of one kernel binding; Infinity if unlimited. */
   readonly maxBindingBytes: number;
+  /** Whether bf16 products can read and write intermediate tensors stored in bf16. */
+  readonly storesBf16?: boolean;
 }
 
 /** Alignment of a cache line and of the widest vector. */

@@ -54,7 +54,7 @@ function rule<O extends Op>(
 }
 
 const ELEMENTWISE = [
-  ...(["neg", "exp", "log", "sqrt", "rsqrt", "abs", "tanh", "sigmoid"] as const),
+  ...(["again", "neg", "exp", "log", "sqrt", "rsqrt", "abs", "tanh", "sigmoid"] as const),
   ...(["add", "sub", "mul", "div", "minimum", "maximum", "less", "equal", "where", "cast"] as const),
 ] as const;
 
@@ -86,7 +86,7 @@ export const RULES: readonly Rule[] = [
   rule("a matrix product absorbs a transpose", ["matmul"], (operation) => {
     const { transposeA, transposeB, batchInvariant } = operation.attributes;
     const transposed = operation.inputs.map((x) => x.node.op === "transpose" && x.shape.length === 2);
-    if (batchInvariant || !transposed.includes(true)) return null;
+    if (batchInvariant || !transposed.includes(true) || operation.inputs[1].dtype !== "f32") return null;
     const attributes = {
       transposeA: transposeA !== transposed[0],
       transposeB: transposeB !== transposed[1],

@@ -190,6 +190,8 @@ async function claimFolder(request: OutputRequest, layout: OutputLayout): Promis
   const write = (state: OutputRecord["state"], files: readonly string[]) =>
     writeRecord(recordPath, { verb, state, files });
   try {
+    // A call that was killed while it took an abandoned lock away leaves it under another name.
+    await removeLeftoversOf(folder, (name) => name === LOCK);
     const record = await examine(out, request);
     if (record !== undefined) {
       const isOurs = (name: string) => name === RECORD || layout.writes(name) || layout.folders?.test(name) === true;

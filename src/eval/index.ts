@@ -15,4 +15,7 @@ export {
   type PerplexityComparisonOptions,
 } from "./perplexity-comparison.js";
 export { perplexityComparisonOptions, perplexityOptions } from "./perplexity-options.js";
+export { type QuantisedFile, type QuantiseOptions, type QuantiseResult, quantiseModel } from "./quantise/quantise.js";
+export { quantiseOptions } from "./quantise/quantise-options.js";
 export * from "./report/index.js";
+export { factorCholesky, invertCholesky, normalCdf, normalQuantile, quantile } from "./statistics/index.js";

@@ -24,6 +24,14 @@ export {
 } from "./sandbox.js";
 export { type PlannedJob, planSlurm } from "./slurm/batch-script.js";
 export { refuseLiveJobs } from "./slurm/journal.js";
+export {
+  checkMultiNode,
+  chooseMpi,
+  type MultiNodeSettings,
+  multiNodeOptions,
+  multiNodeScript,
+  runMultiNodeJob,
+} from "./slurm/multi-node-job.js";
 export type { ClusterStatus } from "./slurm/slurm.js";
 export {
   defineTasks,

@@ -16,6 +16,8 @@ export interface RunPlanOptions {
   readonly open?: () => Promise<RunTask>;
   /** Maximum threads of this machine, including this one. Default: the number of cores. */
   readonly workers?: number;
+  /** Runs no task in this thread if there are others; for tasks that block a thread for seconds. */
+  readonly apart?: boolean;
   readonly events?: TaskEvents;
   readonly onStatus?: (status: ClusterStatus) => void;
   /** Called with one line for the user, such as a submitted job, or a lost task with the reason. */

@@ -2,6 +2,7 @@
 import { setMaxListeners } from "node:events";
 import type { CompileOptions } from "../backends/index.js";
 import { QuernError } from "../errors.js";
+import type { KvDType } from "../model/index.js";
 import type { Tokenizer } from "../tokenizer/index.js";
 import { endOfTurn } from "./conversation.js";
 import { createDecoder, type Decoder } from "./decoder.js";
@@ -20,6 +21,8 @@ import { requestEncoder } from "./request-tokens.js";
 import { createScorer, type Scorer } from "./scorer.js";
 import { completeText } from "./text-completion.js";
 import type { TextModel } from "./text-model.js";
+import type { WeightType } from "./weight-type.js";
+import { type TypedWeights, typedWeights } from "./weight-types.js";
 import { rollingWindows, type Window } from "./windows.js";
 
 /** A window with the index of its request. */
@@ -38,16 +41,32 @@ interface Encoded {
 /** The defaults of `quern generate`. */
 const SAMPLING = { temperature: 0.8, topK: 50, topP: 1, minP: 0, repetitionPenalty: 1 };
 
+export interface CheckpointModelOptions extends CompileOptions {
+  readonly weights?: WeightType;
+  /** Type of the decoder's keys and values; default f32. */
+  readonly kvDtype?: KvDType;
+}
+
 export class CheckpointModel implements LanguageModel {
   readonly #opened: TextModel;
   readonly #programs: ModelPrograms;
   #scorer: Scorer | undefined;
   #decoder: Decoder | undefined;
+  readonly #source: TypedWeights["source"];
+  readonly #weights: WeightType;
+  readonly #kvDtype: KvDType | undefined;
 
-  /** @param opened the model, which `dispose` closes */
-  constructor(opened: TextModel, options: CompileOptions = {}) {
+  /**
+   * @param opened the model, which `dispose` closes
+   * @param options `weights`: how matrices are stored in memory; only f32 (the default) has log-likelihoods
+   */
+  constructor(opened: TextModel, { weights = "f32", kvDtype, ...options }: CheckpointModelOptions = {}) {
     this.#opened = opened;
-    this.#programs = modelPrograms(opened.model.config, opened.model.readParameter, options);
+    const { types, source } = typedWeights(opened.model, weights);
+    this.#weights = weights;
+    this.#kvDtype = kvDtype;
+    this.#source = source;
+    this.#programs = modelPrograms(opened.model.config, source, { ...options, types });
   }
 
   get name(): string {
@@ -141,7 +160,10 @@ export class CheckpointModel implements LanguageModel {
       }
       encoded.push(lost > 0 ? { ...each, ids: Array.from(each.ids).slice(lost) } : each);
     }
-    this.#decoder ??= createDecoder(model.config, model.readParameter, { programs: this.#programs });
+    this.#decoder ??= createDecoder(model.config, this.#source, {
+      programs: this.#programs,
+      kvDtype: this.#kvDtype,
+    });
     const decoder = this.#decoder;
     // One failing prompt aborts the others.
     const failed = new AbortController();
@@ -196,7 +218,12 @@ export class CheckpointModel implements LanguageModel {
     const { model, folder } = this.#opened;
     signal?.throwIfAborted();
     if (windows.length === 0) return;
-    this.#scorer ??= createScorer(model.config, model.readParameter, { programs: this.#programs, greedy: true });
+    if (this.#weights !== "f32") {
+      throw new QuernError(`log-likelihoods need f32 weights, but ${folder} was opened with weights ${this.#weights}`, {
+        exitCode: 2,
+      });
+    }
+    this.#scorer ??= createScorer(model.config, this.#source, { programs: this.#programs, greedy: true });
     let done = 0;
     let isNumber = true;
     await this.#scorer.score(windows, {

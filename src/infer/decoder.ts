@@ -4,7 +4,7 @@
  */
 import { freeMemory, type Plan } from "../backends/index.js";
 import { QuernError } from "../errors.js";
-import type { ModelConfig } from "../model/index.js";
+import type { KvDType, ModelConfig } from "../model/index.js";
 import type { Completion, GenerateCallbacks, GenerateRequest } from "./completion.js";
 import { bytesPerSlot, cachedProgram, type DecodingProgram, wholeProgram } from "./decoding-program.js";
 import { type ModelPrograms, type ModelProgramsOptions, modelPrograms, type WeightSource } from "./model-programs.js";
@@ -17,6 +17,13 @@ export interface DecoderOptions extends ModelProgramsOptions {
   readonly slots?: number;
   /** False recomputes the whole text for every token: a slow reference for the cached path. */
   readonly cache?: boolean;
+  /**
+   * Prefills the tokens of ended completions while nothing else runs, so that the next turn of a conversation starts sooner.
+   * Default false.
+   */
+  readonly keepAnswers?: boolean;
+  /** Type of the stored keys and values. Default f32; 16 bits are faster for many or long texts. */
+  readonly kvDtype?: KvDType;
   /** The model's programs, if other programs share its weights. */
   readonly programs?: ModelPrograms;
 }
@@ -24,8 +31,8 @@ export interface DecoderOptions extends ModelProgramsOptions {
 export interface Decoder {
   /**
    * Returns the n completions of a prompt. Requests are batched with those already running, so call it for all requests
-   * before awaiting. A text that outgrows the model's sequence loses its oldest half.
-   * @throws QuernError for a prompt without tokens, and for NaN or infinite logits
+   * before awaiting. A text that outgrows the model's sequence loses its oldest half, unless `contextShift` is false.
+   * @throws QuernError for a prompt without tokens, and for NaN or infinite logits; PromptTooLongError with `tooLong: "error"`
    */
   generate(request: GenerateRequest, callbacks?: GenerateCallbacks): Promise<Completion[]>;
   /** The compiler's plan of the program in use; null before the first request. */
@@ -44,6 +51,15 @@ const MIN_SEQUENCE = 256;
 /** Slot counts that programs are compiled for. */
 const SLOTS = [1, 8, 64];
 
+/** @throws QuernError if the keys and values of a model cannot be stored in this type */
+export function checkKvDtype({ headWidth }: ModelConfig, kvDtype: KvDType | undefined): void {
+  if (kvDtype !== "q8_0" || headWidth % 32 === 0) return;
+  throw new QuernError(
+    `a q8_0 cache needs a head width that is a multiple of 32, but the model's is ${headWidth}; use f16`,
+    { exitCode: 2 },
+  );
+}
+
 /**
  * Creates a decoder. It compiles programs when requests need them.
  * @param source reads the weights, or is a program that already has them
@@ -51,8 +67,9 @@ const SLOTS = [1, 8, 64];
 export function createDecoder(
   config: ModelConfig,
   source: WeightSource,
-  { cache = true, sequence, slots, programs: shared, ...options }: DecoderOptions = {},
+  { cache = true, sequence, slots, keepAnswers, kvDtype, programs: shared, ...options }: DecoderOptions = {},
 ): Decoder {
+  checkKvDtype(config, kvDtype);
   const longest = Math.min(sequence ?? config.sequence, config.sequence);
   const programs = shared ?? modelPrograms(config, source, options);
   let program: DecodingProgram | null = null;
@@ -63,17 +80,18 @@ export function createDecoder(
     const capacity = Math.min(longest, needed);
     if (slots !== undefined) return { slots, sequence: capacity };
     // The cache may use half of the free memory.
-    const fitting = SLOTS.filter((count) => count * bytesPerSlot(config, capacity) <= freeMemory() / 2);
+    const fitting = SLOTS.filter((count) => count * bytesPerSlot(config, capacity, kvDtype) <= freeMemory() / 2);
     return { slots: fitting.find((count) => count >= completions) ?? fitting.at(-1) ?? 1, sequence: capacity };
   };
 
   const batch = createSlots({
     sequence: longest,
     shapeFor,
+    keepAnswers,
     async open(wanted) {
       if (program !== null && program.slots >= wanted.slots && program.sequence >= wanted.sequence) return program;
       const make = cache ? cachedProgram : wholeProgram;
-      const made = await make(config, wanted, programs);
+      const made = await make(config, { ...wanted, kvDtype }, programs);
       program?.dispose(); // not before: the new program shares its weights
       program = null;
       if (isDisposed) made.dispose();

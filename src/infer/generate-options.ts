@@ -1,5 +1,6 @@
 /** @file The option schema of `quern generate`, `generate()` and `generateText()`. */
 import { z } from "zod";
+import { WEIGHT_TYPES } from "./weight-type.js";
 
 export const generateOptions = z.object({
   model: z
@@ -52,6 +53,27 @@ export const generateOptions = z.object({
     .default(1)
     .describe("divides the logits of tokens already in the text (multiplies negative ones); 1 turns it off")
     .meta({ value: "R" }),
+  frequencyPenalty: z
+    .number()
+    .min(-2)
+    .max(2)
+    .default(0)
+    .describe("subtracted from a token's logit for each of its occurrences in the generated text")
+    .meta({ value: "F" }),
+  presencePenalty: z
+    .number()
+    .min(-2)
+    .max(2)
+    .default(0)
+    .describe("subtracted from the logits of all tokens in the generated text")
+    .meta({ value: "P" }),
+  schema: z
+    .string()
+    .optional()
+    .describe(
+      "file with a JSON Schema: each completion is a JSON document under it, which is completed within --tokens if it can be",
+    )
+    .meta({ value: "FILE" }),
   stop: z
     .array(z.string().min(1))
     .default([])
@@ -67,6 +89,16 @@ export const generateOptions = z.object({
     )
     .meta({ value: "K" }),
   threads: z.int().min(1).max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
+  weights: z
+    .enum(WEIGHT_TYPES)
+    .default("f32")
+    .describe("how matrices are stored in memory: stored keeps the blocks of a .gguf file, others convert the weights")
+    .meta({ value: "TYPE" }),
+  kvDtype: z
+    .enum(["f32", "f16", "bf16", "q8_0"])
+    .default("f32")
+    .describe("type of the cached keys and values; others than f32 take less memory and are rounded")
+    .meta({ value: "TYPE" }),
   cache: z
     .boolean()
     .default(true)

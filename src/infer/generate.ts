@@ -2,15 +2,18 @@
 import type { z } from "zod";
 import type { CompileOptions } from "../backends/index.js";
 import { QuernError } from "../errors.js";
+import { readJsonFile } from "../json-file.js";
 import { checkOptions } from "../options.js";
 import type { OnProgress } from "../progress.js";
 import { endOfTurn } from "./conversation.js";
 import { createDecoder } from "./decoder.js";
 import { generateOptions } from "./generate-options.js";
+import { compileJsonSchema, grammarVocabulary } from "./grammar/index.js";
 import { encodePrompt, type Prompt, readPrompts } from "./prompts.js";
 import { largestLogits } from "./sampling.js";
 import { completeText, type TextCompletion } from "./text-completion.js";
 import { openTextModel, type TextModel } from "./text-model.js";
+import { typedWeights } from "./weight-types.js";
 
 interface GenerateCallbacks {
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
@@ -100,8 +103,12 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
     for (const warning of model.warnings) warn(warning);
     const prompts = await encodeAll(opened, given, warn);
     const endOfAnswer = given.some(isConversation) ? [...endOfText, ...(await endOfTurn(tokenizer))] : endOfText;
-    const decoder = createDecoder(model.config, model.readParameter, {
+    const constraint = o.schema === undefined ? undefined : await schemaConstraint(o.schema, opened, endOfAnswer);
+    const { types, source } = typedWeights(model, o.weights);
+    const decoder = createDecoder(model.config, source, {
       ...target,
+      types,
+      kvDtype: o.kvDtype,
       cpu: { threads: o.threads, ...target?.cpu },
       cache: o.cache,
     });
@@ -117,7 +124,8 @@ export async function generate(options: GenerateOptions): Promise<GenerateResult
         tokenizer,
         {
           ...{ ...o, prompt: ids, ...(!wanted && { n: 1, tokens: 0 }) },
-          endOfText: isConversation(given[index]) ? endOfAnswer : endOfText,
+          endOfText: isConversation(given[index]) || constraint !== undefined ? endOfAnswer : endOfText,
+          constraint,
         },
         {
           signal,
@@ -225,6 +233,12 @@ async function encodeAll(
     encoded.push(each);
   }
   return encoded;
+}
+
+/** @throws QuernError (exit code 2) for a file that is not JSON, and for a keyword that is not supported, by its name */
+async function schemaConstraint(path: string, { model, tokenizer }: TextModel, endOfText: readonly number[]) {
+  const schema = await readJsonFile(path, { exitCode: 2 });
+  return compileJsonSchema(schema, grammarVocabulary(tokenizer, endOfText, model.config.vocabSize));
 }
 
 function nextTokens({ tokenizer }: TextModel, logits: Float32Array, logSumExp: number, count: number): NextToken[] {

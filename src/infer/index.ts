@@ -1,11 +1,30 @@
 /** @file Inference: opening a model with its tokenizer, scoring text, decoding and sampling. */
 export { QuernError } from "../errors.js";
+export { type AdapterPrograms, openAdapterPrograms } from "./adapter-programs.js";
 export { type Chat, type ChatAnswer, type ChatCallbacks, type ChatOptions, createChat, openChat } from "./chat.js";
 export { chatOptions } from "./chat-options.js";
 export { CheckpointModel } from "./checkpoint-model.js";
-export type { Completion, GenerateCallbacks, GeneratedToken, GenerateRequest } from "./completion.js";
+export {
+  type Completion,
+  type GenerateCallbacks,
+  type GeneratedToken,
+  type GenerateRequest,
+  type PromptLogprob,
+  type PromptStart,
+  PromptTooLongError,
+  type TokenLogprob,
+} from "./completion.js";
 export { endOfTurn, requireChatTemplate } from "./conversation.js";
-export { createDecoder, type Decoder, type DecoderOptions } from "./decoder.js";
+export { checkKvDtype, createDecoder, type Decoder, type DecoderOptions } from "./decoder.js";
+export { bytesPerSlot } from "./decoding-program.js";
+export { createEmbedder, type Embedder, type EmbedderOptions } from "./embedder.js";
+export {
+  type ExportedModel,
+  type ExportModelOptions,
+  exportModel,
+  writeGgufFile,
+} from "./export/export-model.js";
+export { exportOptions } from "./export/export-options.js";
 export {
   type CompletionResult,
   type GenerateOptions,
@@ -18,6 +37,20 @@ export {
   type PromptResult,
 } from "./generate.js";
 export { generateOptions } from "./generate-options.js";
+export {
+  anyJsonObject,
+  compileJsonSchema,
+  compileRegularExpression,
+  type GrammarVocabulary,
+  grammarVocabulary,
+  type JsonSchemaOptions,
+} from "./grammar/index.js";
+export {
+  compileParts,
+  compileTriggered,
+  type PartVocabulary,
+  type TextPart,
+} from "./grammar/triggered.js";
 export { type ImportedModel, type ImportModelOptions, importModel } from "./import-model.js";
 export { importOptions } from "./import-options.js";
 export type {
@@ -56,6 +89,11 @@ export {
   scoreWindows,
 } from "./scorer.js";
 export { ServerModel, type ServerModelOptions } from "./server-model.js";
-export { completeText, type TextCompletion, type TextRequest } from "./text-completion.js";
+export { completeText, type TextCallbacks, type TextCompletion, type TextRequest } from "./text-completion.js";
 export { checkFits, openTextModel, type TextModel } from "./text-model.js";
+export { type TextPiece, type TextPieces, type TextToken, textPieces } from "./text-pieces.js";
+export type { CompiledConstraint, TokenConstraint } from "./token-constraint.js";
+export { type ContentLogprob, contentLogprob, type LogprobEntry, logprobEntry, tokenText } from "./token-logprobs.js";
+export { WEIGHT_TYPES, type WeightType } from "./weight-type.js";
+export { type TypedWeights, typedWeights } from "./weight-types.js";
 export { overlappingWindows, rollingWindows, type Window } from "./windows.js";

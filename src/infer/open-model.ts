@@ -13,14 +13,13 @@
  *     ]);
  *     console.log(yes.logLikelihood > no.logLikelihood);
  */
-import type { CompileOptions } from "../backends/index.js";
-import { CheckpointModel } from "./checkpoint-model.js";
+import { CheckpointModel, type CheckpointModelOptions } from "./checkpoint-model.js";
 import type { LanguageModel } from "./language-model.js";
 import type { OpenAIClientOptions } from "./openai-client.js";
 import { ServerModel } from "./server-model.js";
 import { openTextModel } from "./text-model.js";
 
-export type OpenModelOptions = CompileOptions & Partial<OpenAIClientOptions>;
+export type OpenModelOptions = CheckpointModelOptions & Partial<OpenAIClientOptions>;
 
 /**
  * Opens a model, which stays open until `dispose`. `model` is a run, a model folder, a `.gguf` file or an `hf://` address.

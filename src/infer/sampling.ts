@@ -1,6 +1,6 @@
 /**
  * @file Samples the next token from logits (V). The filters and their order are those of transformers' `generate`:
- * repetition penalty, temperature, top-k, top-p, min-p.
+ * repetition penalty, temperature, top-k, top-p, min-p. OpenAI's penalties and biases follow the repetition penalty.
  */
 
 export interface SamplingOptions {
@@ -14,6 +14,12 @@ export interface SamplingOptions {
   readonly minP?: number;
   /** Divides the positive logits of tokens already in the text and multiplies the negative ones; 1 is off. */
   readonly repetitionPenalty?: number;
+  /** Subtracted from a token's logit once per occurrence in the generated text (OpenAI); default 0. */
+  readonly frequencyPenalty?: number;
+  /** Subtracted from the logits of tokens in the generated text (OpenAI); default 0. */
+  readonly presencePenalty?: number;
+  /** Added to the logits of these tokens (OpenAI). */
+  readonly logitBias?: ReadonlyMap<number, number>;
 }
 
 /** The tokens left after filtering, with their probabilities. */
@@ -30,24 +36,37 @@ export interface Draw {
   readonly logprob: number;
 }
 
+/** What the model's program computes from the logits of one token. */
+export interface Totals {
+  /** log Σ eˡ. */
+  readonly logSumExp: number;
+  /** (V / b) Σ e^(l − largest l) of each block of b neighbouring tokens; may be empty. */
+  readonly masses: Float32Array;
+}
+
+/** What the text so far, or a constraint, changes about a draw. */
+export interface DrawContext {
+  /** Distinct ids of prompt and generated text, for the repetition penalty. */
+  readonly seen?: Iterable<number>;
+  /** Occurrences of each id in the generated text, for the frequency and presence penalties. */
+  readonly counts?: ReadonlyMap<number, number>;
+  /** Bit v % 32 of word v / 32 is 1 if token v may be drawn, (ceil(V / 32)); default all. */
+  readonly mask?: Uint32Array;
+  /** Sums over the vocabulary, if known: a draw from all tokens at temperature 1 then need not read all logits. */
+  readonly totals?: Totals;
+}
+
 /** Samples tokens. It reuses its buffers: allocating a vocabulary of numbers per token costs more than the draw. */
 export interface Sampler {
   /**
    * Returns the token that a uniform number in (0, 1) selects. Ties are ordered by id, so the result depends only on
    * the arguments.
    * @param logits (V)
-   * @param seen distinct ids of the text so far, for the repetition penalty
-   * @param logSumExp log Σ eˡ of the logits, if known: a draw from all tokens at temperature 1 then need not read all of them
+   * @throws Error for a mask that allows no token
    */
-  draw(
-    logits: Float32Array,
-    options: SamplingOptions,
-    uniform: number,
-    seen?: Iterable<number>,
-    logSumExp?: number,
-  ): Draw;
+  draw(logits: Float32Array, options: SamplingOptions, uniform: number, context?: DrawContext): Draw;
   /** Returns the distribution that `draw` samples from at a temperature above 0. It always has at least one token. */
-  candidates(logits: Float32Array, options: SamplingOptions, seen?: Iterable<number>): Candidates;
+  candidates(logits: Float32Array, options: SamplingOptions, context?: DrawContext): Candidates;
 }
 
 /** Logits per block. A block is skipped if its largest logit is below the threshold. */
@@ -57,19 +76,30 @@ export function createSampler(): Sampler {
   let ids = new Uint32Array(0); // (V), the first `count` are candidates
   let weights = new Float64Array(0); // (V), unnormalized probabilities of the candidates
   let sorted = new Float64Array(0); // (V), scratch of lightestKept
-  let scores = new Float32Array(0); // (V), logits after the repetition penalty
+  let scores = new Float32Array(0); // (V), logits after penalties, biases and mask
   let work = new Float32Array(0); // (V), scratch of nthLargest
   let largest = new Float32Array(0); // (V / BLOCK), the largest logit of each block
   let picked = new Float32Array(0); // (V), the candidates' logits
 
-  /** Repetition penalty (Keskar et al., arXiv:1909.05858). Repeated occurrences of a token count once. */
-  const penalise = (logits: Float32Array, penalty: number, seen: Iterable<number>): Float32Array => {
-    if (penalty === 1) return logits;
-    if (scores.length !== logits.length) scores = new Float32Array(logits.length);
+  /** Returns the logits after penalties, biases and mask: the given array if there are none, else `scores`. */
+  const adjust = (logits: Float32Array, options: SamplingOptions, context: DrawContext): Float32Array => {
+    if (!isAdjusted(options, context)) return logits;
+    const { repetitionPenalty = 1, frequencyPenalty = 0, presencePenalty = 0, logitBias } = options;
+    const { seen = [], counts, mask } = context;
+    const size = logits.length;
+    if (scores.length !== size) scores = new Float32Array(size);
     scores.set(logits);
-    for (const id of seen) {
-      if (id < logits.length) scores[id] = logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty;
+    // Keskar et al., arXiv:1909.05858. Repeated occurrences of a token count once.
+    if (repetitionPenalty !== 1) {
+      for (const id of seen) {
+        if (id < size) scores[id] = logits[id] < 0 ? logits[id] * repetitionPenalty : logits[id] / repetitionPenalty;
+      }
     }
+    for (const [id, count] of counts ?? []) {
+      if (id < size) scores[id] -= count * frequencyPenalty + presencePenalty;
+    }
+    for (const [id, bias] of logitBias ?? []) if (id < size) scores[id] += bias;
+    if (mask !== undefined) applyMask(scores, mask);
     return scores;
   };
 
@@ -85,8 +115,8 @@ export function createSampler(): Sampler {
   };
 
   /** Writes the candidates to `ids` and `weights`, ascending by id, and returns their number. */
-  const select = (logits: Float32Array, options: SamplingOptions, seen: Iterable<number>): number => {
-    const { temperature, topK, topP = 1, minP = 0, repetitionPenalty = 1 } = options;
+  const select = (logits: Float32Array, options: SamplingOptions, context: DrawContext): number => {
+    const { temperature, topK, topP = 1, minP = 0 } = options;
     const size = logits.length;
     const blocks = Math.ceil(size / BLOCK);
     if (ids.length < size) {
@@ -97,11 +127,14 @@ export function createSampler(): Sampler {
       picked = new Float32Array(size);
       largest = new Float32Array(blocks);
     }
-    const given = penalise(logits, repetitionPenalty, seen);
+    const given = adjust(logits, options, context);
     const top = largestOfBlocks(given, largest);
+    requireAllowed(top);
     // p ≥ minP · p(likeliest), in logits. Only the likeliest token matters, so min-p may run before or after top-p.
     const floor = minP > 0 ? Math.min(top, top + temperature * Math.log(minP)) : Number.NEGATIVE_INFINITY;
-    let least = topP === 1 ? floor : Number.NEGATIVE_INFINITY;
+    // Masked tokens are −∞, which no finite number reaches.
+    let least = context.mask === undefined ? Number.NEGATIVE_INFINITY : -Number.MAX_VALUE;
+    if (topP === 1) least = Math.max(least, floor);
     // The k blocks with the largest maxima contain k tokens at least as large as the smallest of those maxima.
     if (topK > 0 && topK < blocks) least = Math.max(least, nthLargest(largest, blocks, topK, work));
     let count = 0;
@@ -129,15 +162,22 @@ export function createSampler(): Sampler {
   };
 
   return {
-    draw(logits, options, uniform, seen = [], logSumExp) {
+    draw(logits, options, uniform, context = {}) {
+      const { totals } = context;
       if (options.temperature === 0) {
-        return { id: likeliest(penalise(logits, options.repetitionPenalty ?? 1, seen)), logprob: 0 };
+        if (totals !== undefined && totals.masses.length > 0 && !isAdjusted(options, context)) {
+          return { id: likeliestByMass(logits, totals.masses), logprob: 0 };
+        }
+        const given = adjust(logits, options, context);
+        const id = likeliest(given);
+        requireAllowed(given[id]);
+        return { id, logprob: 0 };
       }
-      if (logSumExp !== undefined && isUnfiltered(options)) {
-        const id = indexAtMass(logits, logSumExp, uniform);
-        if (id !== null) return { id, logprob: logits[id] - logSumExp };
+      if (totals !== undefined && totals.masses.length > 0 && isUnfiltered(options) && !isAdjusted(options, context)) {
+        const id = indexAtMass(logits, totals.masses, uniform);
+        return { id, logprob: logits[id] - totals.logSumExp };
       }
-      const count = select(logits, options, seen);
+      const count = select(logits, options, context);
       const total = sum(weights, count);
       let rest = uniform * total;
       let i = 0;
@@ -146,10 +186,11 @@ export function createSampler(): Sampler {
         rest -= weights[i];
         if (rest < 0) break;
       }
+      while (i > 0 && weights[i] === 0) i--;
       return { id: ids[i], logprob: Math.log(weights[i] / total) };
     },
-    candidates(logits, options, seen = []) {
-      const count = select(logits, options, seen);
+    candidates(logits, options, context = {}) {
+      const count = select(logits, options, context);
       const total = sum(weights, count);
       return { ids: ids.slice(0, count), probabilities: weights.slice(0, count).map((weight) => weight / total) };
     },
@@ -159,27 +200,101 @@ export function createSampler(): Sampler {
 /** Returns the ids of the k largest logits (V), the largest first; ties are ordered by id. */
 export function largestLogits(logits: Float32Array, k: number): number[] {
   const { length } = logits;
-  const least = k < length ? nthLargest(logits, length, k, new Float32Array(length)) : Number.NEGATIVE_INFINITY;
+  if (k === 0) return [];
+  const blocks = Math.ceil(length / BLOCK);
+  const largest = new Float32Array(blocks);
+  largestOfBlocks(logits, largest);
+  // As in `select`: few blocks contain all of the k largest logits.
+  const bound = k < blocks ? nthLargest(largest, blocks, k, new Float32Array(blocks)) : Number.NEGATIVE_INFINITY;
   const found: number[] = [];
-  for (let id = 0; id < length; id++) if (logits[id] >= least) found.push(id);
+  for (let block = 0; block < blocks; block++) {
+    if (largest[block] < bound) continue;
+    const end = Math.min(length, (block + 1) * BLOCK);
+    for (let id = block * BLOCK; id < end; id++) if (logits[id] >= bound) found.push(id);
+  }
   return found.sort((a, b) => logits[b] - logits[a] || a - b).slice(0, k);
 }
 
-/** Whether the model's own distribution is sampled. */
-const isUnfiltered = ({ temperature, topK, topP = 1, minP = 0, repetitionPenalty = 1 }: SamplingOptions) =>
-  temperature === 1 && topK === 0 && topP === 1 && minP === 0 && repetitionPenalty === 1;
+/** Whether the model's own distribution is sampled, apart from `isAdjusted`. */
+const isUnfiltered = ({ temperature, topK, topP = 1, minP = 0 }: SamplingOptions) =>
+  temperature === 1 && topK === 0 && topP === 1 && minP === 0;
 
-/**
- * Returns the first id at which the probabilities add up to more than `mass`; null if rounding lets no id reach it. Byte-level BPE
- * numbers its tokens by frequency, so this usually ends early.
- */
-function indexAtMass(logits: Float32Array, logSumExp: number, mass: number): number | null {
-  let rest = mass;
-  for (let id = 0; id < logits.length; id++) {
-    rest -= expOfNegative(Math.min(0, logits[id] - logSumExp));
-    if (rest < 0) return id;
+/** Whether penalties, biases or a mask change the logits. */
+const isAdjusted = (
+  { repetitionPenalty = 1, frequencyPenalty = 0, presencePenalty = 0, logitBias }: SamplingOptions,
+  { counts, mask }: DrawContext,
+) =>
+  repetitionPenalty !== 1 ||
+  mask !== undefined ||
+  (logitBias !== undefined && logitBias.size > 0) ||
+  ((frequencyPenalty !== 0 || presencePenalty !== 0) && counts !== undefined && counts.size > 0);
+
+/** Writes −∞ over the scores (V) of tokens whose bit is 0. */
+function applyMask(scores: Float32Array, mask: Uint32Array): void {
+  const size = scores.length;
+  for (let start = 0, word = 0; start < size; start += 32, word++) {
+    let off = ~mask[word];
+    if (off === 0) continue;
+    const end = Math.min(size, start + 32);
+    if (off === -1) scores.fill(Number.NEGATIVE_INFINITY, start, end);
+    else for (let id = start; id < end; id++, off >>>= 1) if (off & 1) scores[id] = Number.NEGATIVE_INFINITY;
   }
-  return null;
+}
+
+/** @param top the largest score */
+function requireAllowed(top: number): void {
+  if (top === Number.NEGATIVE_INFINITY) throw new Error("internal error: the constraint allows no token");
+}
+
+/** Returns the token at which the probabilities add up to `fraction` of their sum: first its block, then the token in it. */
+function indexAtMass(logits: Float32Array, masses: Float32Array, fraction: number): number {
+  let total = 0;
+  for (const mass of masses) total += mass;
+  let rest = fraction * total;
+  let block = -1; // the last one with a mass: rounding may leave a remainder after it
+  for (let i = 0; i < masses.length; i++) {
+    if (masses[i] === 0) continue;
+    block = i;
+    if (rest < masses[i]) break;
+    rest -= masses[i];
+  }
+  const size = logits.length / masses.length;
+  const [first, end] = [block * size, (block + 1) * size];
+  let top = logits[first];
+  for (let id = first + 1; id < end; id++) if (logits[id] > top) top = logits[id];
+  let weight = 0;
+  for (let id = first; id < end; id++) weight += expOfNegative(logits[id] - top);
+  rest *= weight / masses[block];
+  let last = first;
+  for (let id = first; id < end; id++) {
+    const each = expOfNegative(logits[id] - top);
+    if (each === 0) continue;
+    last = id;
+    if (rest < each) break;
+    rest -= each;
+  }
+  return last;
+}
+
+/** A block with the largest logit has at least its e⁰ = 1; the rest allows for rounding. */
+const LIKELIEST_MASS = 0.999;
+
+/** Returns the first of the likeliest tokens. Only blocks that may contain it are read. */
+function likeliestByMass(logits: Float32Array, masses: Float32Array): number {
+  const size = logits.length / masses.length;
+  let best = -1;
+  let top = Number.NEGATIVE_INFINITY;
+  for (let block = 0; block < masses.length; block++) {
+    if (masses[block] < LIKELIEST_MASS) continue;
+    for (let id = block * size; id < (block + 1) * size; id++) {
+      if (logits[id] > top) {
+        top = logits[id];
+        best = id;
+      }
+    }
+  }
+  if (best < 0) throw new Error("internal error: no block of tokens has the likeliest one");
+  return best;
 }
 
 function likeliest(logits: Float32Array): number {

@@ -1,15 +1,26 @@
 /**
  * @file Schedules completions on a decoding program (continuous batching). Each completion occupies a slot from start to
- * end; between two steps others may join and leave. A step runs at most one chunk of each prompt being prefilled, and one
- * token of each text whose prompt is done.
+ * end; between two steps others may join and leave. A step runs chunks of the prompts being prefilled, and one token of each
+ * text whose prompt is done. Free slots go to the requests that occupy the fewest, so a large request delays no other.
  *
- * A text is bit-identical whatever runs in the other slots. Chunks begin at multiples of `CHUNK` from the start of the text.
- * A cached prefix is reused only if this text would have prefilled the same tokens in the same chunks.
+ * A text is bit-identical whatever runs in the other slots or was cached before. Chunks begin at multiples of `CHUNK` from the
+ * start of the text, and the bits of a prompt's token depend only on the tokens before it. So a cached prefix is reused if it
+ * was prefilled too: up to the last whole chunk, or completely if it covers the new prompt. Decoded tokens have other bits;
+ * `keepAnswers` prefills them again while nothing else runs, so that the next turn of a conversation finds them.
  */
+import { setImmediate as turn } from "node:timers/promises";
 import { QuernError } from "../errors.js";
-import { type RandomStream, randomStream } from "../model/index.js";
-import type { Completion, GenerateCallbacks, GeneratedToken, GenerateRequest } from "./completion.js";
-import { CHUNK, type DecodingProgram, type Scores, type Step } from "./decoding-program.js";
+import type { Completion, GenerateCallbacks, GenerateRequest } from "./completion.js";
+import { CHUNK, type DecodingProgram, LONG_CHUNK, type Step } from "./decoding-program.js";
+import { drawToken, rowOf, topOf } from "./next-token.js";
+import {
+  isBefore,
+  type PendingRequest,
+  pendingRequest,
+  type Sequence,
+  type Share,
+  sequenceOf,
+} from "./pending-requests.js";
 import { createSampler } from "./sampling.js";
 
 export interface Shape {
@@ -19,12 +30,14 @@ export interface Shape {
 }
 
 export interface SlotsOptions {
-  /** Maximum text length in tokens; a longer text loses its oldest half. */
+  /** Maximum text length in tokens. */
   readonly sequence: number;
   /** Returns the shape for a number of completions of at most `tokens` tokens each, prompt included. */
   readonly shapeFor: (completions: number, tokens: number) => Shape;
   /** Opens a program of at least this shape. Called while all slots are free; the previous program's cache may be lost. */
   readonly open: (shape: Shape) => Promise<DecodingProgram>;
+  /** Prefills the tokens of ended completions while nothing else runs. Default false. */
+  readonly keepAnswers?: boolean;
 }
 
 export interface Slots {
@@ -35,50 +48,28 @@ export interface Slots {
   close(): void;
 }
 
-/** A request that is waiting or running. */
-interface PendingRequest {
-  readonly request: GenerateRequest;
-  readonly callbacks: GenerateCallbacks;
-  /** True once it has all its completions, was aborted, or failed. */
-  readonly isSettled: boolean;
-  finish(index: number, completion: Completion): void;
-  fail(error: unknown): void;
-}
-
-/** One completion of a request. */
-interface Sequence {
-  readonly pending: PendingRequest;
-  readonly index: number;
-  readonly random: RandomStream;
-  /** The tokens that the model sees: prompt and generated tokens, without those dropped for lack of room. */
-  readonly text: number[];
-  /** Tokens of the text that are prefilled as a prompt: all but the last one of the initial text. */
-  prompt: number;
-  /** The distinct tokens of prompt and completion, including dropped ones; null without a repetition penalty. */
-  readonly seen: Set<number> | null;
-  readonly drawn: GeneratedToken[];
-}
-
 interface Slot {
   readonly index: number;
   sequence: Sequence | null;
   /** Tokens whose keys and values are in the cache, from the start of a text. */
   cached: number[];
-  /** Length of the prompt that was prefilled into this slot. */
-  prompt: number;
-  /** The step in which it was last assigned. */
-  lastTaken: number;
+  /** How many of these were prefilled; the others were decoded. */
+  prefilled: number;
+  /** The last step in which it was assigned or in use. */
+  lastUsed: number;
 }
 
-/** If fewer tokens than this remain of a prompt, they are decoded one by one: a whole chunk would take longer. */
-const MIN_CHUNK = CHUNK / 4;
+/** A slot with its completion. */
+type TakenSlot = Slot & { sequence: Sequence };
 
-/** Waiting completions considered for a free slot, beyond the number of slots. */
+/** Waiting requests considered for the shape of a program beyond the number of slots, and for the free slots of a step. */
 const LOOKAHEAD = 64;
 
-export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions): Slots {
+export function createSlots({ sequence: longest, shapeFor, open, keepAnswers = false }: SlotsOptions): Slots {
   const sampler = createSampler();
-  let waiting: Sequence[] = [];
+  /** Requests with completions that have no slot yet, in order of arrival. */
+  let waiting: PendingRequest[] = [];
+  const shares = new WeakMap<object, Share>();
   let program: DecodingProgram | null = null;
   let slots: Slot[] = [];
   let steps = 0;
@@ -87,79 +78,97 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
   /** A request was aborted or failed since the last call of `removeEnded`. */
   let hasFailed = false;
 
+  const taken = () => slots.filter((slot): slot is TakenSlot => slot.sequence !== null);
+
   async function run(): Promise<void> {
     try {
-      while (removeEnded() > 0) {
-        if (slots.every(({ sequence }) => sequence === null)) await openFor(waiting);
+      for (;;) {
         if (isClosed) return;
-        await step(program as DecodingProgram);
+        if (removeEnded()) {
+          if (taken().length === 0) await openFor(waiting);
+          if (isClosed) return;
+          await step(program as DecodingProgram);
+        } else if (!(keepAnswers && (await keepAnswer()))) return;
       }
     } catch (error) {
       failAll(error);
       removeEnded();
       program = null; // the contents of its slots are unknown
+      for (const slot of slots) forget(slot);
     } finally {
       isRunning = false;
     }
   }
 
-  /** Frees the slots of requests that were aborted or failed, and returns the number of remaining completions. */
-  function removeEnded(): number {
-    if (hasFailed) {
-      for (const slot of slots) if (slot.sequence?.pending.isSettled) slot.sequence = null;
-      waiting = waiting.filter(({ pending }) => !pending.isSettled);
-      hasFailed = false;
-    }
-    return waiting.length + slots.filter(({ sequence }) => sequence !== null).length;
+  function release(slot: TakenSlot): void {
+    slot.sequence.pending.share.running -= 1;
+    slot.lastUsed = steps;
+    (slot as Slot).sequence = null;
   }
 
-  const lengthOf = ({ text, pending, drawn }: Sequence) => text.length + pending.request.tokens - drawn.length;
-  const wantedShape = (sequences: readonly Sequence[]) =>
-    shapeFor(
-      sequences.length,
-      sequences.reduce((most, sequence) => Math.max(most, Math.min(longest, lengthOf(sequence))), 0),
-    );
+  /** Frees the slots of requests that were aborted or failed, and returns whether any completions remain. */
+  function removeEnded(): boolean {
+    if (hasFailed) {
+      for (const slot of taken()) if (slot.sequence.pending.isSettled) release(slot);
+      waiting = waiting.filter(({ isSettled }) => !isSettled);
+      hasFailed = false;
+    }
+    return waiting.length > 0 || taken().length > 0;
+  }
 
-  async function openFor(sequences: readonly Sequence[]): Promise<void> {
-    const opened = await open(wantedShape(sequences));
+  /** Returns the shape for running completions and for those that the first requests in the queue still need. */
+  function wantedShape(running: readonly Sequence[], requests: readonly PendingRequest[]): Shape {
+    let count = running.length;
+    let tokens = 0;
+    for (const { text, pending, drawn } of running) {
+      tokens = Math.max(tokens, text.length + pending.request.tokens - drawn.length);
+    }
+    for (const { n, started, prompt, request } of requests.slice(0, slots.length + LOOKAHEAD)) {
+      count += n - started;
+      tokens = Math.max(tokens, prompt.length + request.tokens);
+    }
+    return shapeFor(count, Math.min(longest, tokens));
+  }
+
+  async function openFor(requests: readonly PendingRequest[]): Promise<void> {
+    const opened = await open(wantedShape([], requests));
     if (opened === program) return;
     program = opened;
     slots = Array.from({ length: opened.slots }, (_, index) => {
-      return { index, sequence: null, cached: [], prompt: 0, lastTaken: 0 };
+      return { index, sequence: null, cached: [], prefilled: 0, lastUsed: 0 };
     });
   }
 
   async function step(program: DecodingProgram): Promise<void> {
     steps += 1;
     await admit(program);
-    const ready: Slot[] = [];
-    for (const slot of slots) {
-      if (slot.sequence === null) continue;
-      const { text } = slot.sequence;
-      const left = text.length - 1 - slot.cached.length;
-      if (left < MIN_CHUNK) {
-        ready.push(slot);
-        continue;
-      }
-      const tokens = text.slice(slot.cached.length, slot.cached.length + Math.min(left, CHUNK));
-      await program.prefill(slot.index, tokens, slot.cached.length);
-      slot.cached.push(...tokens);
+    const isFilling = ({ cached, sequence }: TakenSlot) => cached.length < sequence.prompt;
+    const filling = taken().filter(isFilling);
+    // One chunk delays the texts that decode less than one of every prompt; more prompts than texts must not wait for long.
+    filling.sort((a, b) => a.lastUsed - b.lastUsed);
+    const chunks = Math.max(1, 2 * filling.length - taken().length);
+    const most = filling.length === taken().length ? LONG_CHUNK : CHUNK;
+    for (const slot of filling.slice(0, chunks)) {
+      if (!slot.sequence.pending.isSettled) await prefill(program, slot, most);
     }
+    const ready = taken().filter((slot) => !isFilling(slot) && !slot.sequence.pending.isSettled);
     if (ready.length === 0) return;
-    const batch = ready.map(({ index, sequence, cached }): Step => {
-      return { slot: index, token: (sequence as Sequence).text[cached.length], position: cached.length };
+    const batch = ready.map(({ index, sequence: { text }, cached }): Step => {
+      return { slot: index, token: text[cached.length], position: cached.length };
     });
     const scores = await program.decode(batch);
+    const pause = pauses();
     for (const [i, slot] of ready.entries()) {
       slot.cached.push(batch[i].token);
-      const sequence = slot.sequence as Sequence;
-      if (sequence.pending.isSettled || slot.cached.length < sequence.text.length) continue;
+      await pause();
+      const { sequence } = slot;
       const { pending, index, drawn } = sequence;
+      if (pending.isSettled) continue;
       try {
-        const ending = draw(sequence, scores, i);
-        if (ending === null) extend(slot, sequence, drawn[drawn.length - 1].id);
+        const ending = drawToken(sampler, sequence, rowOf(scores, i), longest);
+        if (ending === null) extend(slot, drawn[drawn.length - 1].id);
         else {
-          slot.sequence = null;
+          release(slot);
           pending.finish(index, { tokens: drawn, ...ending });
         }
       } catch (error) {
@@ -168,40 +177,52 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
     }
   }
 
-  /**
-   * Samples the next token of a text from row `i` of the scores.
-   * @returns how the completion ended; null if it continues
-   */
-  function draw(sequence: Sequence, { logits, logSumExp }: Scores, i: number): Omit<Completion, "tokens"> | null {
-    const { pending, index, drawn } = sequence;
-    const { request, callbacks } = pending;
-    const V = logits.length / logSumExp.length;
-    const row = logits.subarray(i * V, (i + 1) * V); // (V)
-    const total = logSumExp[i];
-    if (!Number.isFinite(total)) {
-      throw new QuernError("the model's logits are NaN or infinite: its weights are damaged, or training diverged");
+  /** Prefills the next chunk of a slot's prompt, of at most `most` tokens. */
+  async function prefill(program: DecodingProgram, slot: TakenSlot, most: number): Promise<void> {
+    const { sequence, cached } = slot;
+    const { text, prompt, pending } = sequence;
+    const promptLogprobs = sequence.index === 0 ? pending.promptLogprobs : null;
+    const first = cached.length;
+    const tokens = text.slice(first, Math.min(prompt, first + (promptLogprobs === null ? most : CHUNK)));
+    if (promptLogprobs === null) await program.prefill(slot.index, tokens, first);
+    else {
+      const scores = await program.prefillScored(slot.index, tokens, first);
+      const top = pending.request.topLogprobs ?? 0;
+      const pause = pauses();
+      for (const i of tokens.keys()) {
+        await pause();
+        const { logits, logSumExp } = rowOf(scores, i);
+        const id = text[first + i + 1];
+        promptLogprobs.push({ id, logprob: logits[id] - logSumExp, ...topOf(logits, logSumExp, top) });
+      }
     }
-    if (index === 0 && drawn.length === 0) callbacks.onLogits?.(row, total);
-    if (request.tokens === 0) return { end: null, finishReason: "length" };
-    const uniform = sequence.random.uniform(drawn.length);
-    const { id, logprob } = sampler.draw(row, request, uniform, sequence.seen ?? [], total);
-    const token: GeneratedToken = { id, logprob: row[id] - total, samplingLogprob: logprob };
-    if (request.endOfText.includes(id)) return { end: token, finishReason: "stop" };
-    drawn.push(token);
-    if (callbacks.onToken?.(token, index) === true) return { end: null, finishReason: "stop" };
-    return drawn.length === request.tokens ? { end: null, finishReason: "length" } : null;
+    cached.push(...tokens);
+    slot.prefilled = cached.length;
+  }
+
+  /** Prefills a chunk of an ended completion in a free slot, and returns whether there was one. */
+  async function keepAnswer(): Promise<boolean> {
+    const slot = slots.find(({ cached, prefilled }) => prefilled < cached.length);
+    if (slot === undefined || program === null) return false;
+    const { index, cached, prefilled } = slot;
+    const first = Math.floor(prefilled / CHUNK) * CHUNK;
+    const tokens = cached.slice(first, first + CHUNK);
+    await program.prefill(index, tokens, first);
+    slot.prefilled = Math.max(prefilled, first + tokens.length);
+    return true;
   }
 
   /** Appends a token to the text that the model sees. */
-  function extend(slot: Slot, sequence: Sequence, id: number): void {
-    const { text, seen } = sequence;
+  function extend(slot: TakenSlot, id: number): void {
+    const { sequence } = slot;
+    const { text, seen, counts } = sequence;
     seen?.add(id);
+    counts?.set(id, (counts.get(id) ?? 0) + 1);
     if (text.length === longest) {
       // All trained positions are used: the newer half continues as a new text.
       text.splice(0, Math.ceil(longest / 2));
       sequence.prompt = text.length;
-      slot.prompt = sequence.prompt;
-      slot.cached = [];
+      forget(slot);
     }
     text.push(id);
   }
@@ -212,86 +233,88 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
     const free = new Set(slots.filter(({ sequence }) => sequence === null));
     if (free.size === 0) return;
     // A larger program can only be opened when all slots are free, so until then no completion joins.
-    const taken = slots.flatMap(({ sequence }) => sequence ?? []);
-    if (taken.length > 0) {
-      const wanted = wantedShape([...taken, ...waiting.slice(0, slots.length + LOOKAHEAD)]);
+    const running = taken().map(({ sequence }) => sequence);
+    if (running.length > 0) {
+      const wanted = wantedShape(running, waiting);
       if (wanted.slots > program.slots || wanted.sequence > program.sequence) return;
     }
     const copies: { from: number; to: number; length: number }[] = [];
-    for (const sequence of waiting.slice(0, slots.length + LOOKAHEAD)) {
-      if (free.size === 0) break;
-      let best: Slot | null = null;
-      let shared = 0;
-      let coming = 0;
-      for (const slot of slots) {
-        const length = sharedTokens(sequence, slot, slot.cached);
-        if (length > shared || (length === shared && length > 0 && free.has(slot))) {
-          best = slot;
-          shared = length;
-        }
-        // The prefix that this slot will share once its own prompt is prefilled.
-        if (slot.sequence !== null && slot.cached.length < slot.prompt) {
-          coming = Math.max(coming, sharedTokens(sequence, slot, slot.sequence.text));
-        }
+    const skipped = new Set<Share>();
+    while (free.size > 0 && skipped.size < LOOKAHEAD) {
+      const pending = waiting.reduce<PendingRequest | null>(
+        (best, each) => (!skipped.has(each.share) && (best === null || isBefore(each, best)) ? each : best),
+        null,
+      );
+      if (pending === null) break;
+      const source = reusable(pending, free);
+      if (source === null) {
+        skipped.add(pending.share); // waiting is cheaper than prefilling the same tokens twice
+        continue;
       }
-      if (coming > shared) continue; // waiting is cheaper than prefilling the same tokens twice
-      const oldest = [...free].reduce((a, b) => (b.lastTaken < a.lastTaken ? b : a));
-      const slot = best !== null && free.has(best) ? best : oldest;
+      const { best, shared } = source;
+      // A slot with much more than the shared prefix is worth keeping for another text.
+      const isOwn = best !== null && free.has(best) && 2 * shared >= best.cached.length;
+      const slot = isOwn ? best : [...free].reduce((a, b) => (b.lastUsed < a.lastUsed ? b : a));
       if (best !== null && best !== slot) copies.push({ from: best.index, to: slot.index, length: shared });
       slot.cached = (best ?? slot).cached.slice(0, shared);
-      slot.prompt = sequence.prompt;
-      slot.sequence = sequence;
-      slot.lastTaken = steps;
+      slot.prefilled = shared;
+      slot.lastUsed = steps;
       free.delete(slot);
-      waiting.splice(waiting.indexOf(sequence), 1);
+      const index = pending.started;
+      pending.started += 1;
+      pending.share.running += 1;
+      pending.share.lastServed = steps;
+      if (pending.started === pending.n) waiting.splice(waiting.indexOf(pending), 1);
+      try {
+        slot.sequence = sequenceOf(pending, index);
+        if (index === 0) pending.callbacks.onStart?.({ promptTokens: pending.prompt.length, cachedTokens: shared });
+      } catch (error) {
+        pending.fail(error);
+      }
     }
     if (copies.length > 0) await program.copy(copies);
   }
 
-  /** Queues the sequences of a request. The promise settles with their completions. */
+  /**
+   * Returns the slot with the longest prefix that a completion can reuse, and its length; a free slot if several have it.
+   * Null if a running text is about to prefill a longer one.
+   */
+  function reusable({ prompt, promptLogprobs, started }: PendingRequest, free: ReadonlySet<Slot>) {
+    let best: Slot | null = null;
+    let shared = 0;
+    let coming = 0;
+    // The first completion needs the logits of all tokens; the others start after these are reported.
+    if (promptLogprobs !== null) return started === 0 ? { best, shared } : null;
+    for (const slot of slots) {
+      const { cached, prefilled, sequence } = slot;
+      const length = sharedTokens(prompt, cached, prefilled);
+      if (length > shared || (length === shared && length > 0 && free.has(slot))) {
+        best = slot;
+        shared = length;
+      }
+      // The prefix that this slot will share once its own prompt is prefilled.
+      if (sequence !== null && cached.length < sequence.prompt) {
+        coming = Math.max(coming, sharedTokens(prompt, sequence.text, sequence.prompt));
+      }
+    }
+    return coming > shared ? null : { best, shared };
+  }
+
+  /** Queues a request. The promise settles with its completions. */
   function begin(request: GenerateRequest, callbacks: GenerateCallbacks): Promise<Completion[]> {
     return new Promise((resolve, reject) => {
       if (isClosed) throw disposed();
-      callbacks.signal?.throwIfAborted();
-      const n = request.n ?? 1;
-      const completions = new Array<Completion>(n);
-      let left = n;
-      const end = () => {
-        pending.isSettled = true;
-        callbacks.signal?.removeEventListener("abort", abort);
-      };
-      const pending = {
-        request,
-        callbacks,
-        isSettled: false,
-        finish(index: number, completion: Completion) {
-          completions[index] = completion;
-          left -= 1;
-          if (left > 0) return;
-          end();
-          resolve(completions);
-        },
-        fail(error: unknown) {
-          end();
+      const settle = {
+        resolve,
+        reject(error: unknown) {
           hasFailed = true;
           reject(error);
         },
       };
-      const abort = () => pending.fail(callbacks.signal?.reason);
-      callbacks.signal?.addEventListener("abort", abort, { once: true });
-      const prompt = Array.from(request.prompt);
-      for (let index = 0; index < n; index++) {
-        const text = prompt.slice(-longest);
-        waiting.push({
-          pending,
-          index,
-          random: randomStream(request.seed + index, "generate"),
-          text,
-          prompt: text.length - 1,
-          seen: (request.repetitionPenalty ?? 1) === 1 ? null : new Set(prompt),
-          drawn: [],
-        });
-      }
+      const { group } = callbacks;
+      const share = (group && shares.get(group)) ?? { running: 0, lastServed: -1 };
+      if (group) shares.set(group, share);
+      waiting.push(pendingRequest(request, callbacks, { longest, share }, settle));
       if (isRunning) return;
       isRunning = true;
       // Starts after the current task, so that requests made together start together.
@@ -300,12 +323,13 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
   }
 
   const failAll = (error: unknown) => {
-    for (const { pending } of [...slots.flatMap(({ sequence }) => sequence ?? []), ...waiting]) pending.fail(error);
+    for (const { sequence } of taken()) sequence.pending.fail(error);
+    for (const pending of waiting) pending.fail(error);
   };
   return {
     generate: begin,
     reset() {
-      for (const slot of slots) slot.cached = [];
+      for (const slot of slots) forget(slot);
     },
     close() {
       isClosed = true;
@@ -314,16 +338,35 @@ export function createSlots({ sequence: longest, shapeFor, open }: SlotsOptions)
   };
 }
 
+/** Milliseconds after which other tasks run, such as those of a server: samples of many texts take longer than that. */
+const LONGEST_TASK = 5;
+
+/** Returns a function that lets other tasks run if none did for a while. */
+function pauses(): () => Promise<void> | undefined {
+  let last = performance.now();
+  return () => {
+    if (performance.now() - last < LONGEST_TASK) return undefined;
+    return turn().then(() => {
+      last = performance.now();
+    });
+  };
+}
+
 const disposed = () => new QuernError("the decoder was disposed of and cannot be used any more");
 
+function forget(slot: Slot): void {
+  slot.cached = [];
+  slot.prefilled = 0;
+}
+
 /**
- * Returns how many tokens a completion can reuse from a slot whose cache contains `tokens`. That is the whole prompt if it
- * is the same, otherwise whole chunks, since the prompt's length determines where its chunks end.
+ * Returns how many tokens of a prompt can be reused from a text whose first `prefilled` tokens were prefilled. The prompt's last
+ * token is never reused: running it gives the logits of the next one.
  */
-function sharedTokens({ text, prompt }: Sequence, slot: Slot, tokens: readonly number[]): number {
-  const most = Math.min(prompt, slot.prompt, tokens.length);
+function sharedTokens(prompt: readonly number[], text: readonly number[], prefilled: number): number {
+  const needed = prompt.length - 1;
+  const most = Math.min(needed, prefilled);
   let common = 0;
-  while (common < most && text[common] === tokens[common]) common++;
-  if (common === prompt && prompt === slot.prompt) return common;
-  return Math.floor(common / CHUNK) * CHUNK;
+  while (common < most && prompt[common] === text[common]) common++;
+  return common === needed ? common : Math.floor(common / CHUNK) * CHUNK;
 }

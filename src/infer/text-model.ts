@@ -1,7 +1,13 @@
 /** @file Opens a model together with its tokenizer; generating and scoring text need both. */
 import { readdir } from "node:fs/promises";
 import { QuernError } from "../errors.js";
-import { type ModelConfig, type OpenModelOptions, openModel, type StoredModel } from "../model/index.js";
+import {
+  type ModelConfig,
+  type OpenModelOptions,
+  openAdaptedModel,
+  openModel,
+  type StoredModel,
+} from "../model/index.js";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/index.js";
 
 export interface TextModel {
@@ -49,12 +55,21 @@ async function tokenizerFolder({ path, basePath }: StoredModel): Promise<string>
   return files.some((name) => name === "tokenizer.json" || name === "vocab.json") ? path : basePath;
 }
 
+export interface OpenTextModelOptions extends OpenModelOptions {
+  /** Folder of a LoRA adapter, which is merged into the model as it is read. */
+  readonly adapter?: string;
+}
+
 /**
  * Opens a run, a model folder, a `.gguf` file or an `hf://` address, with its tokenizer.
  * @throws QuernError for a folder without a model, or a tokenizer that does not fit the model
  */
-export async function openTextModel(path: string, options: OpenModelOptions = {}): Promise<TextModel> {
-  const model = await openModel(path, options);
+export async function openTextModel(
+  path: string,
+  { adapter, ...options }: OpenTextModelOptions = {},
+): Promise<TextModel> {
+  const base = await openModel(path, options);
+  const model = adapter === undefined ? base : await adapted(base, adapter);
   const folder = model.path;
   try {
     const tokenizer = await loadTokenizer(await tokenizerFolder(model));
@@ -75,4 +90,17 @@ export async function openTextModel(path: string, options: OpenModelOptions = {}
     await model.close();
     throw error;
   }
+}
+
+async function adapted(base: StoredModel, folder: string): Promise<StoredModel> {
+  let model: StoredModel;
+  try {
+    model = await openAdaptedModel(base, folder);
+  } catch (error) {
+    await base.close();
+    throw error;
+  }
+  if (model.readScore === undefined || base.readScore !== undefined) return model;
+  await model.close();
+  throw new QuernError(`${folder} is an adapter of a reward model, which has no next tokens`, { exitCode: 2 });
 }

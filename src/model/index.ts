@@ -22,6 +22,14 @@ export {
 } from "./config.js";
 export { type GgufFile, type GgufValue, isGguf, openGguf } from "./gguf/file.js";
 export { type GgufModel, openGgufModel } from "./gguf/model.js";
+export {
+  type GgufModelSource,
+  type WriteGgufModelOptions,
+  writeGgufModel,
+} from "./gguf/model-writer.js";
+export { quantiseRows, type WritableType } from "./gguf/quantise.js";
+export { FILE_TYPE_NAMES, type FileType } from "./gguf/type-mixtures.js";
+export type { GgufEntry } from "./gguf/writer.js";
 export { fetchHubModel, type HubOptions, isHubAddress } from "./hub.js";
 export {
   type ByteWeights,
@@ -72,6 +80,8 @@ export {
   forward,
   headOf,
   type KeyValueCache,
+  KV_DTYPES,
+  type KvDType,
   keyValueCache,
   logits,
   type ModelVariables,

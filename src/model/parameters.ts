@@ -192,9 +192,9 @@ export function activationBytes(config: ModelConfig, batch: number, sequence: nu
   const statistics = plain ? 2 : 1; // per norm and token: layer norm has two sums, RMS norm one
   const attention = H * D + 2 * G * D + H * D + H; // q, k, v, the output, its log-sum-exp
   const beforeHeadNorms = config.family === "qwen3" ? H * D + G * D + H + G : 0;
-  const feedForward = plain ? 2 * F : 3 * F; // before and after GELU; gate, up and their product
-  // Residual stream and its norm's output, before attention and before the feed-forward part
-  const layer = 4 * C + 2 * statistics + attention + beforeHeadNorms + feedForward;
+  const feedForward = plain ? F : 2 * F; // before GELU; gate and up
+  // Residual stream, before attention and before the feed-forward part
+  const layer = 2 * C + attention + beforeHeadNorms + feedForward;
   const ends = C + statistics + (plain ? 1 : 0); // final residual stream, its norm's statistics, gpt2's positions
   return 4 * batch * sequence * (L * layer + ends);
 }

@@ -1,4 +1,5 @@
 /** @file An open model on disk, in any format. */
+import type { DType } from "../tensor/index.js";
 import type { ModelConfig } from "./config.js";
 
 /** The weights stay on disk and are read one at a time. */
@@ -18,6 +19,10 @@ export interface StoredModel {
   readonly warnings: readonly string[];
   /** Reads one parameter by its name in `parametersOf(config)`; matrices are (out, in). */
   readParameter(name: string): Promise<Float32Array>;
+  /** The type that a parameter is stored in; f32 for a type without kernels. Absent from models that are no GGUF file. */
+  storedType?(name: string): DType;
+  /** Reads a parameter as it is stored: the bytes of its blocks or 16-bit floats, in the order of `readParameter`. */
+  readStored?(name: string): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 

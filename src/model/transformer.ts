@@ -11,6 +11,7 @@ import {
   attention,
   cacheCopy,
   cacheWrite,
+  type DType,
   div,
   embedding,
   gelu,
@@ -44,9 +45,14 @@ export type ModelVariables = ReadonlyMap<string, Tensor>;
 /**
  * Returns a variable for each parameter, by its name in `parametersOf`. `prefix` is added to the variables' names, to
  * distinguish several models in one program.
+ * @param types the storage type of each parameter; f32 by default, and for all vectors
  */
-export function modelVariables(config: ModelConfig, prefix = ""): ModelVariables {
-  return new Map(parametersOf(config).map(({ name, shape }) => [name, variable(prefix + name, shape)]));
+export function modelVariables(
+  config: ModelConfig,
+  prefix = "",
+  types: (name: string) => DType = () => "f32",
+): ModelVariables {
+  return new Map(parametersOf(config).map(({ name, shape }) => [name, variable(prefix + name, shape, types(name))]));
 }
 
 /** Keys and values of the tokens before a chunk, (slots,S,G,D) each, one pair per layer. A slot contains one text. */
@@ -56,14 +62,23 @@ export interface KeyValueCache {
   readonly layers: readonly { readonly keys: Tensor; readonly values: Tensor }[];
 }
 
+/** Types of stored keys and values (q8_0: head widths that are multiples of 32). 16 bits halve the memory that attention reads for each token. */
+export const KV_DTYPES = ["f32", "bf16", "f16", "q8_0"] as const;
+export type KvDType = (typeof KV_DTYPES)[number];
+
 /** Creates a cache for `slots` texts of up to `capacity` tokens. Positions after the last token are never read. */
-export function keyValueCache(config: ModelConfig, slots: number, capacity: number, prefix = ""): KeyValueCache {
+export function keyValueCache(
+  config: ModelConfig,
+  slots: number,
+  capacity: number,
+  { prefix = "", dtype = "f32" }: { readonly prefix?: string; readonly dtype?: KvDType } = {},
+): KeyValueCache {
   const shape = [slots, capacity, config.keyValueHeads, config.headWidth];
   return {
     capacity,
     layers: Array.from({ length: config.layers }, (_, layer) => ({
-      keys: variable(`${prefix}cache.${layer}.keys`, shape),
-      values: variable(`${prefix}cache.${layer}.values`, shape),
+      keys: variable(`${prefix}cache.${layer}.keys`, shape, dtype),
+      values: variable(`${prefix}cache.${layer}.values`, shape, dtype),
     })),
   };
 }
@@ -92,6 +107,11 @@ export interface ForwardOptions {
   readonly lengths?: Tensor;
   /** (B) i32: the cache slot of each row; default slot b for row b. A row with a negative slot writes nothing. */
   readonly rows?: Tensor;
+  /**
+   * Attention takes the B·T queries as A rows of B·T/A: the position and slot of each, (A) i32. The bits of a query depend on its
+   * place in a row, so a long chunk then has the bits of short ones.
+   */
+  readonly parts?: { readonly position: Tensor; readonly rows: Tensor };
   /**
    * (B,T) i32: tokens attend only to tokens with the same number, that is, of the same document in a packed row.
    * Positions continue through the row: rotations depend only on distances. With positions per document, the later rows
@@ -125,7 +145,7 @@ export function forward(
   ids: Tensor,
   options: ForwardOptions = {},
 ): ForwardResult {
-  const { cache, position, lengths, rows, segments, tree, recompute = false } = options;
+  const { cache, position, lengths, rows, parts, segments, tree, recompute = false } = options;
   const names = namesOf(config);
   const modules = modulesOf(config, weights, {
     batchInvariant: cache !== undefined,
@@ -136,29 +156,40 @@ export function forward(
   const { embed, rotate } = positionsOf(config, weights, ids, options);
   const assign: [Tensor, Tensor][] = [];
 
+  // The outputs of norms and activations are large, but cheap to recompute: the backward pass does not store them.
+  const recomputing: typeof recomputed = cache || recompute ? (block, xs) => block(...xs) : recomputed;
+
   const layerOf = (layer: number) => (x: Tensor) => {
     const at = names.layer(layer);
-    const projected = modules.queriesKeysValues(modules.norm(x, `${at}.${names.attentionNorm}`), at);
-    const q = rotate(projected.q); // (B,T,H,D)
-    let k = rotate(projected.k); // (B,T,G,D), with a cache (slots,S,G,D)
-    let v = projected.v;
+    const [projectedQ, projectedK, projectedV] = recomputing(
+      (x) => modules.queriesKeysValues(modules.norm(x, `${at}.${names.attentionNorm}`), at),
+      [x],
+    );
+    const q = rotate(modules.normHeads(projectedQ, `${at}.self_attn.q_norm`)); // (B,T,H,D)
+    let k = rotate(modules.normHeads(projectedK, `${at}.self_attn.k_norm`)); // (B,T,G,D), with a cache (slots,S,G,D)
+    let v = projectedV;
     if (cache && position) {
       const { keys, values } = cache.layers[layer];
       k = cacheWrite(keys, k, position, { rows });
       v = cacheWrite(values, v, position, { rows });
       assign.push([keys, k], [values, v]);
     }
-    const o = reshape(attention(q, k, v, { position, lengths, rows, segments, ends: tree?.ends }), [B, T, H * D]); // (B,T,H·D)
+    const queries = parts ? reshape(q, [parts.rows.shape[0], (B * T) / parts.rows.shape[0], H, D]) : q;
+    const where = parts ?? { position, rows };
+    const o = reshape(attention(queries, k, v, { ...where, lengths, segments, ends: tree?.ends }), [B, T, H * D]); // (B,T,H·D)
     const attended = add(x, modules.project(o, `${at}.${names.attentionOutput}`)); // (B,T,C)
 
-    const h = modules.feedForward(modules.norm(attended, `${at}.${names.feedForwardNorm}`), at); // (B,T,F)
-    return add(attended, modules.project(h, `${at}.${names.feedForwardOutput}`));
+    const up = recomputing((x) => modules.up(modules.norm(x, `${at}.${names.feedForwardNorm}`), at), [attended]); // (B,T,F) each
+    const [down] = recomputing(
+      (...up) => [modules.project(modules.activate(up), `${at}.${names.feedForwardOutput}`)],
+      up,
+    );
+    return [add(attended, down)];
   };
 
   let x = embed(embedding(weightOf(weights, names.embedding), ids)); // (B,T,C)
   for (let layer = 0; layer < config.layers; layer++) {
-    const own = [...weights].flatMap(([name, weight]) => (name.startsWith(`${names.layer(layer)}.`) ? [weight] : []));
-    x = recompute ? recomputed(layerOf(layer), x, own) : layerOf(layer)(x);
+    [x] = recompute ? recomputed(layerOf(layer), [x]) : layerOf(layer)(x);
   }
   return { hidden: modules.norm(x, names.finalNorm), assign };
 }
@@ -211,23 +242,20 @@ function modulesOf(
     return shift ? layerNorm(x, weight(name), shift, normEpsilon) : rmsNorm(x, weight(name), normEpsilon);
   };
   const inHeads = (x: Tensor, count: number) => reshape(x, [...x.shape.slice(0, 2), count, D]);
-  /** (B,T,C) → q (B,T,H,D), k and v (B,T,G,D), before rotation */
-  const queriesKeysValues = (x: Tensor, at: string): { q: Tensor; k: Tensor; v: Tensor } => {
-    if (config.family === "gpt2") {
-      const [q, k, v] = split(inHeads(project(x, `${at}.attn.c_attn`), 3 * H), [H, H, H], 2);
-      return { q, k, v };
-    }
+  /** (B,T,C) → q (B,T,H,D), k and v (B,T,G,D), before their norms and rotation */
+  const queriesKeysValues = (x: Tensor, at: string): readonly Tensor[] => {
+    if (config.family === "gpt2") return split(inHeads(project(x, `${at}.attn.c_attn`), 3 * H), [H, H, H], 2);
     const part = (name: string, count: number) => inHeads(project(x, `${at}.self_attn.${name}`), count);
-    const [q, k, v] = [part("q_proj", H), part("k_proj", G), part("v_proj", G)];
-    if (config.family === "llama") return { q, k, v };
-    return { q: norm(q, `${at}.self_attn.q_norm`), k: norm(k, `${at}.self_attn.k_norm`), v };
+    return [part("q_proj", H), part("k_proj", G), part("v_proj", G)];
   };
-  /** (B,T,C) → (B,T,F) */
-  const feedForward = (x: Tensor, at: string): Tensor => {
-    if (config.family === "gpt2") return gelu(project(x, `${at}.mlp.c_fc`));
-    return mul(silu(project(x, `${at}.mlp.gate_proj`)), project(x, `${at}.mlp.up_proj`));
-  };
-  return { project, norm, queriesKeysValues, feedForward };
+  /** x (B,T,heads,D), of which the qwen3 family normalizes each head. */
+  const normHeads = (x: Tensor, name: string) => (config.family === "qwen3" ? norm(x, name) : x);
+  /** (B,T,C) → what `activate` combines, (B,T,F) each */
+  const up = (x: Tensor, at: string): readonly Tensor[] =>
+    (config.family === "gpt2" ? ["c_fc"] : ["gate_proj", "up_proj"]).map((name) => project(x, `${at}.mlp.${name}`));
+  const activate = ([first, second]: readonly Tensor[]): Tensor =>
+    config.family === "gpt2" ? gelu(first) : mul(silu(first), second);
+  return { project, norm, queriesKeysValues, normHeads, up, activate };
 }
 
 /** Returns how positions enter the model: a position table added to the embedding, or rotations of queries and keys. */

@@ -51,6 +51,8 @@ rect.kept { fill: var(--kept); } rect.dropped { fill: var(--dropped); } .limit {
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; } .line.faint { stroke-width: 1; opacity: .28; }
 .line.a { stroke: var(--a); } .line.b { stroke: var(--b); } .line.c { stroke: var(--c); } .line.d { stroke: var(--d); }
 .mark.a { fill: var(--a); } .mark.b { fill: var(--b); } .mark.c { fill: var(--c); } .mark.d { fill: var(--d); }
+.band { opacity: .16; } .band.a { fill: var(--a); } .band.b { fill: var(--b); } .band.c { fill: var(--c); } .band.d { fill: var(--d); }
+.beyond { fill: var(--soft); opacity: .1; }
 output { position: absolute; right: 0; top: 1.6rem; padding: .1rem .6rem; border-radius: 6px; background: var(--panel);
   border: 1px solid var(--rule); font-size: .82rem; font-variant-numeric: tabular-nums; opacity: 0; pointer-events: none; }
 .numbers { font-size: .85rem; } summary { cursor: pointer; } details { margin: .4rem 0; } .numbers > summary { color: var(--soft); }

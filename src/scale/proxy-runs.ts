@@ -63,7 +63,7 @@ export class ProxyRuns {
   }
 
   dispose(): void {
-    this.#training.program.dispose();
+    this.#training.dispose();
   }
 
   /** Trains on a mixture; returns the held-out loss of each group in nats per token. */

@@ -5,6 +5,7 @@
 import { gradients } from "./gradient.js";
 import {
   add,
+  again,
   div,
   exp,
   gather,
@@ -22,11 +23,10 @@ import {
   stopGradient,
   sub,
   sum,
-  variable,
   where,
   withGradient,
 } from "./operations.js";
-import { ShapeError, type Tensor } from "./tensor.js";
+import { isOp, type Node, outputOf, ShapeError, type Tensor } from "./tensor.js";
 
 /** SiLU, x·sigmoid(x) (Elfwing et al., arXiv:1702.03118). */
 export function silu(x: Tensor): Tensor {
@@ -97,17 +97,40 @@ export function dropout(x: Tensor, rate: number, seed: Tensor, step: Tensor, str
 }
 
 /**
- * Computes block(x) and stores only x for the backward pass, which recomputes the block. This trades time for memory (Chen
- * et al., "Training deep nets with sublinear memory cost", arXiv:1604.06174). Values and gradients do not change.
- * @param weights all variables that the block reads; only they and x receive gradients
+ * Computes block(…xs) and stores only xs for the backward pass, which recomputes what it needs of the block. This trades time
+ * for memory (Chen et al., "Training deep nets with sublinear memory cost", arXiv:1604.06174). Values and gradients do not
+ * change. Only xs and the variables that the block reads receive gradients.
  */
-export function recomputed(block: (x: Tensor) => Tensor, x: Tensor, weights: readonly Tensor[]): Tensor {
-  const derive = (_: unknown, __: unknown, [d]: readonly (Tensor | null)[]): readonly (Tensor | null)[] => {
-    if (d === null) return [null, ...weights.map(() => null)];
-    // Adds a variable that is always 0. Without it, the compiler would recognize the block of the forward pass, reuse its
-    // values, and so store them all.
-    const again = add(stopGradient(x), variable("recomputation", []));
-    return gradients(sum(mul(block(again), stopGradient(d))), [again, ...weights]);
+export function recomputed(
+  block: (...xs: readonly Tensor[]) => readonly Tensor[],
+  xs: readonly Tensor[],
+): readonly Tensor[] {
+  const results = block(...xs);
+  const weights = variablesBetween(xs, results);
+  const derive = (_: unknown, __: unknown, given: readonly (Tensor | null)[]): readonly (Tensor | null)[] => {
+    const repeated = xs.map((x) => again(stopGradient(x)));
+    const parts = block(...repeated).flatMap((y, i) => {
+      const d = given[i];
+      return d === null ? [] : [sum(mul(y, stopGradient(d)))];
+    });
+    if (parts.length === 0) return [...xs, ...weights].map(() => null);
+    const total = parts.reduce((some, part) => add(some, part));
+    return gradients(total, [...repeated, ...weights]);
   };
-  return withGradient([x, ...weights], [block(x)], derive)[0];
+  return withGradient([...xs, ...weights], results, derive);
+}
+
+/** The variables that `results` depend on other than through `xs`. */
+function variablesBetween(xs: readonly Tensor[], results: readonly Tensor[]): Tensor[] {
+  const seen = new Set(xs.map(({ node }) => node));
+  const variables: Tensor[] = [];
+  const open = results.map(({ node }) => node);
+  while (open.length > 0) {
+    const node = open.pop() as Node;
+    if (seen.has(node)) continue;
+    seen.add(node);
+    if (isOp(node, "variable")) variables.push(outputOf(node));
+    open.push(...node.inputs.map((x) => x.node));
+  }
+  return variables.sort((a, b) => a.node.id - b.node.id);
 }

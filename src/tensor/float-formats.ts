@@ -1,5 +1,5 @@
 /** @file Conversions between float32 and the number formats of weight files and tensors. */
-import type { DType } from "./tensor.js";
+import type { NumberDType } from "./tensor.js";
 
 /** float64, float32, IEEE half precision, bfloat16. */
 export const FLOAT_DTYPES = ["F64", "F32", "F16", "BF16"] as const;
@@ -60,7 +60,7 @@ const toInteger = (value: number, least: number, most: number) =>
   Number.isNaN(value) ? 0 : Math.min(most, Math.max(least, Math.trunc(value))) + 0; // no −0
 
 /** Rounds a number to a dtype as `cast` does; f32 leaves it unchanged. */
-export const castNumber: { readonly [D in DType]: (value: number) => number } = {
+export const castNumber: { readonly [D in NumberDType]: (value: number) => number } = {
   f32: (value) => value,
   bf16: (value) => bfloat16ToFloat(floatToBfloat16(value)),
   f16: (value) => halfToFloat(floatToHalf(value)),

@@ -80,6 +80,7 @@ const gradientRules: { readonly [O in Op]: GradientRule<O> } = {
   less: none,
   equal: none,
 
+  again: elementwise((d) => [d]),
   neg: elementwise((d) => [neg(d)]),
   exp: elementwise((d, y) => [mul(d, y)]),
   log: elementwise((d, _, x) => [div(d, x)]),

@@ -1,5 +1,6 @@
 /** @file Public API of symbolic tensors: shapes, operations and gradients. Nothing here computes values. */
 export { QuernError } from "../errors.js";
+export * from "./block-formats.js";
 export * from "./compositions.js";
 export * from "./float-formats.js";
 export { gradients } from "./gradient.js";

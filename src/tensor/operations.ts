@@ -5,6 +5,7 @@ import {
   type BinaryOp,
   createNode,
   type DType,
+  type NumberDType,
   type Op,
   outputOf,
   type Shape,
@@ -26,7 +27,7 @@ export function apply<O extends Op>(op: O, inputs: readonly Tensor[], attributes
 /** Operand of element-wise functions: a tensor, or a number known while tracing. */
 export type Operand = Tensor | number;
 
-export function literal(value: number, dtype: DType = "f32"): Tensor {
+export function literal(value: number, dtype: NumberDType = "f32"): Tensor {
   return apply("literal", [], { value, dtype })[0];
 }
 
@@ -34,7 +35,10 @@ const tensorOf = (x: Operand): Tensor => (typeof x === "number" ? literal(x) : x
 const unaryOf = (op: UnaryOp) => (x: Operand) => apply(op, [tensorOf(x)], {})[0];
 const binaryOf = (op: BinaryOp) => (x: Operand, y: Operand) => apply(op, [tensorOf(x), tensorOf(y)], {})[0];
 
-/** Creates state that lives as long as the program and is read and written by name, such as a parameter. */
+/**
+ * Creates state that lives as long as the program and is read and written by name, such as a parameter. Blocks (q8_0 …) are
+ * written as their bytes, a Uint8Array, and read as numbers.
+ */
 export function variable(name: string, shape: Shape, dtype: DType = "f32"): Tensor {
   return apply("variable", [], { name, type: { shape, dtype } })[0];
 }
@@ -54,6 +58,11 @@ export function constant(data: Float32Array, shape: Shape): Tensor {
   return apply("constant", [], { data, shape })[0];
 }
 
+/**
+ * x, but not recognized as x: what is computed from it is computed anew, and not before the operations that were traced
+ * earlier. `recomputed` needs it.
+ */
+export const again = unaryOf("again");
 export const neg = unaryOf("neg");
 export const exp = unaryOf("exp");
 export const log = unaryOf("log");
@@ -86,7 +95,7 @@ export function stopGradient(x: Tensor): Tensor {
 }
 
 /** Converts to another dtype, with rounding; between floats the gradient passes unchanged. */
-export function cast(x: Tensor, dtype: DType): Tensor {
+export function cast(x: Tensor, dtype: NumberDType): Tensor {
   return x.dtype === dtype ? x : apply("cast", [x], { dtype })[0];
 }
 
@@ -210,7 +219,8 @@ export function mean(x: Tensor, axes?: readonly number[], keep = false): Tensor 
 }
 
 /**
- * a · b for matrices, each optionally transposed first: (M,K), (K,N) → (M,N).
+ * a · b for matrices, each optionally transposed first: (M,K), (K,N) → (M,N). With transposeB, b may be weights stored in bf16,
+ * f16 or blocks; see `Attributes.matmul`.
  * @param options batchInvariant (only for a · bᵀ) makes the bits of a row independent of the batch. It multiplies in fp32
  * and is slower for more than about 64 rows
  */

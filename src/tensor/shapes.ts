@@ -3,7 +3,19 @@
  * of model code that causes it. Broadcasting follows NumPy: shapes are aligned at their last dimensions, and dimensions of 1
  * are repeated.
  */
-import { type Attributes, type Op, type Shape, ShapeError, sameShape, sizeOf, type TensorType } from "./tensor.js";
+import {
+  type Attributes,
+  BLOCKS,
+  type DType,
+  isBlocked,
+  isFloat,
+  type Op,
+  type Shape,
+  ShapeError,
+  sameShape,
+  sizeOf,
+  type TensorType,
+} from "./tensor.js";
 
 type ShapeRule<A> = (inputs: readonly TensorType[], attributes: A) => readonly TensorType[];
 
@@ -66,7 +78,7 @@ function attentionShapes(op: Op, inputs: readonly TensorType[], optional: readon
     return place < 0 ? undefined : inputs[inputs.length - optional.length + place];
   });
   expect(q.shape.length === 4 && k.shape.length === 4, op, inputs, "q, k, v must be (batch, time, heads, head width)");
-  expect(sameShape(k.shape, v.shape), op, inputs, "k and v must have the same shape");
+  expect(sameShape(k.shape, v.shape) && k.dtype === v.dtype, op, inputs, "k and v must have the same type");
   expect(q.shape[3] === k.shape[3], op, inputs, "q and k must have the same head width");
   expect(q.shape[2] % k.shape[2] === 0, op, inputs, "the heads must be a multiple of the key/value heads");
   expect(rows !== undefined || q.shape[0] === k.shape[0], op, inputs, "q and k must have the same batch");
@@ -86,18 +98,47 @@ const isPosition = (type: TensorType, B: number) =>
 /** Operations that accept every dtype; the others accept f32, and i32 for indices. */
 const ANY_TYPE: ReadonlySet<Op> = new Set<Op>([
   ...(["cast", "stopGradient", "custom", "reshape", "broadcast", "split", "transpose"] as const),
+  ...(["attention", "cacheWrite", "cacheCopy"] as const), // see isCacheType
 ]);
+/** Keys and values in a cache may have 16 bits, or blocks of q8_0. */
+const isCacheType = (dtype: DType) => isFloat(dtype) || dtype === "q8_0";
+
+/** Operands that may be weights stored in 16 bits or blocks. */
+const WEIGHTS: { readonly [O in Op]?: number } = { matmul: 1, embedding: 0 };
+
+/** Operations on caches, which check their types themselves. */
+const CACHES: ReadonlySet<Op> = new Set<Op>(["attention", "cacheWrite", "cacheCopy"]);
 
 /** Returns the output types of an operation. @throws ShapeError for inputs that do not fit */
 export function typesOf<O extends Op>(op: O, inputs: readonly TensorType[], attributes: Attributes[O]) {
-  const computes = inputs.every(({ dtype }) => dtype === "f32" || dtype === "i32");
+  const computes = inputs.every(
+    ({ dtype }, i) => dtype === "f32" || dtype === "i32" || (WEIGHTS[op] === i && (isFloat(dtype) || isBlocked(dtype))),
+  );
+  const blocks = inputs.find(({ dtype }, i) => isBlocked(dtype) && WEIGHTS[op] !== i && !CACHES.has(op));
+  const only = `${blocks?.dtype} is only for the right operand of a · bᵀ, the table of an embedding and caches`;
+  expect(blocks === undefined, op, inputs, only);
   expect(computes || ANY_TYPE.has(op), op, inputs, "needs f32; cast the inputs first");
   return shapeRules[op](inputs, attributes);
 }
 
 const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
-  variable: (_, { type }) => [type],
-  input: (_, { type }) => [type],
+  variable: (inputs, { type }) => {
+    const { shape, dtype } = type;
+    if (!isBlocked(dtype)) return [type];
+    const { values } = BLOCKS[dtype];
+    const fits = (shape.length === 2 || shape.length === 4) && shape[shape.length - 1] % values === 0;
+    expect(
+      fits,
+      "variable",
+      inputs,
+      `${dtype} needs a matrix or cache whose rows are multiples of ${values}, not (${shape})`,
+    );
+    return [type];
+  },
+  input: (inputs, { type }) => {
+    expect(!isBlocked(type.dtype), "input", inputs, `only variables can be ${type.dtype}`);
+    return [type];
+  },
   constant: (inputs, { data, shape }) => {
     expect(data.length === sizeOf(shape), "constant", inputs, `${data.length} values do not fill (${shape})`);
     return [f32(shape)];
@@ -109,6 +150,7 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
   log: elementwise("log"),
   sqrt: elementwise("sqrt"),
   rsqrt: elementwise("rsqrt"),
+  again: elementwise("again"),
   abs: elementwise("abs"),
   tanh: elementwise("tanh"),
   sigmoid: elementwise("sigmoid"),
@@ -212,6 +254,8 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
     const [m, k] = transposeA ? [a.shape[1], a.shape[0]] : a.shape;
     const [inner, n] = transposeB ? [b.shape[1], b.shape[0]] : b.shape;
     expect(k === inner, "matmul", inputs, `inner dimensions ${k} and ${inner} differ`);
+    const onTheRight = b.dtype === "f32" || (!transposeA && transposeB);
+    expect(onTheRight, "matmul", inputs, `needs f32, except for a · bᵀ, whose right operand may be ${b.dtype}`);
     return [f32([m, n])];
   },
   embedding: (inputs) => {
@@ -240,7 +284,13 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
   },
   attention: (inputs, { optional }) => {
     attentionShapes("attention", inputs, optional);
-    const [q] = inputs;
+    const [q, k] = inputs;
+    expect(
+      q.dtype === "f32" && isCacheType(k.dtype),
+      "attention",
+      inputs,
+      "needs f32; k and v may be bf16, f16 or q8_0",
+    );
     expect(isPosition(inputs[3], q.shape[0]), "attention", inputs, "position must be i32, a scalar or (batch)");
     return [q, f32([q.shape[0], q.shape[2], q.shape[1]])];
   },
@@ -266,13 +316,16 @@ const shapeRules: { readonly [O in Op]: ShapeRule<Attributes[O]> } = {
     const sameRow = cache.shape.length === 4 && x.shape.length === 4 && sameShape(row, cache.shape.slice(2));
     const fits = sameRow && T <= cache.shape[1] && (rows !== undefined || B === cache.shape[0]);
     expect(fits, "cacheWrite", inputs, "x (B,T,G,D) must fit the cache (B,S,G,D)");
+    const types = x.dtype === "f32" && isCacheType(cache.dtype);
+    expect(types, "cacheWrite", inputs, "x must be f32, the cache f32, bf16, f16 or q8_0");
     expect(isPosition(position, B), "cacheWrite", inputs, "position must be i32, a scalar or (batch)");
     if (rows) expect(isIndexPerRow(rows, B), "cacheWrite", inputs, "rows must be i32 (batch)");
     return [cache];
   },
   cacheCopy: (inputs) => {
     const [cache, ...indices] = inputs;
-    expect(cache.shape.length === 4, "cacheCopy", inputs, "needs a cache (slots,S,G,D)");
+    const isCache = cache.shape.length === 4 && isCacheType(cache.dtype);
+    expect(isCache, "cacheCopy", inputs, "needs a cache (slots,S,G,D) in f32, bf16, f16 or q8_0");
     const count = indices[0].shape[0];
     expect(
       indices.every((x) => isIndexPerRow(x, count)),

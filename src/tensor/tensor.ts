@@ -8,12 +8,40 @@
 
 /**
  * Element types. Operations compute in f32; `i32` is for indices and positions. `bf16`, `f16` and `u8` store numbers in less
- * memory; `cast` converts them to f32 and back.
+ * memory; `cast` converts them to f32 and back. Weights may also be stored in `bf16`, `f16` or blocks: as the right operand of
+ * a · bᵀ, and as the table of an embedding.
  */
-export type DType = "f32" | "bf16" | "f16" | "i32" | "u8";
+export type DType = NumberDType | BlockDType;
 
-/** Bytes per element. */
-export const DTYPE_BYTES: { readonly [D in DType]: number } = { f32: 4, bf16: 2, f16: 2, i32: 4, u8: 1 };
+/** Element types of single numbers. */
+export type NumberDType = "f32" | "bf16" | "f16" | "i32" | "u8";
+
+/** ggml's formats of weights: blocks of neighbours in a row, with common scales (block-formats.ts). Variables only. */
+export type BlockDType = "q8_0" | "q4_0" | "q4_1" | "q5_0" | "q5_1" | "q4_k" | "q5_k" | "q6_k";
+
+/** Values and bytes per block. A row consists of whole blocks. */
+export const BLOCKS: { readonly [D in BlockDType]: { readonly values: number; readonly bytes: number } } = {
+  q8_0: { values: 32, bytes: 34 },
+  q4_0: { values: 32, bytes: 18 },
+  q4_1: { values: 32, bytes: 20 },
+  q5_0: { values: 32, bytes: 22 },
+  q5_1: { values: 32, bytes: 24 },
+  q4_k: { values: 256, bytes: 144 },
+  q5_k: { values: 256, bytes: 176 },
+  q6_k: { values: 256, bytes: 210 },
+};
+
+export const isBlocked = (dtype: DType): dtype is BlockDType => dtype in BLOCKS;
+
+const bytesPerValue = ({ values, bytes }: (typeof BLOCKS)[BlockDType]) => bytes / values;
+
+/** Bytes per element; exact fractions for blocks. */
+export const DTYPE_BYTES: { readonly [D in DType]: number } = {
+  ...{ f32: 4, bf16: 2, f16: 2, i32: 4, u8: 1 },
+  ...{ q8_0: bytesPerValue(BLOCKS.q8_0), q4_0: bytesPerValue(BLOCKS.q4_0), q4_1: bytesPerValue(BLOCKS.q4_1) },
+  ...{ q5_0: bytesPerValue(BLOCKS.q5_0), q5_1: bytesPerValue(BLOCKS.q5_1) },
+  ...{ q4_k: bytesPerValue(BLOCKS.q4_k), q5_k: bytesPerValue(BLOCKS.q5_k), q6_k: bytesPerValue(BLOCKS.q6_k) },
+};
 
 export const isFloat = (dtype: DType): boolean => dtype === "f32" || dtype === "bf16" || dtype === "f16";
 
@@ -24,8 +52,8 @@ export interface TensorType {
   readonly dtype: DType;
 }
 
-/** One element in, one element out. */
-export type UnaryOp = "neg" | "exp" | "log" | "sqrt" | "rsqrt" | "abs" | "tanh" | "sigmoid";
+/** One element in, one element out. `again` returns it unchanged, but begins a recomputation (`recomputed`). */
+export type UnaryOp = "again" | "neg" | "exp" | "log" | "sqrt" | "rsqrt" | "abs" | "tanh" | "sigmoid";
 /** Two elements in, one out, with broadcasting. `less` and `equal` return 1 or 0. */
 export type BinaryOp = "add" | "sub" | "mul" | "div" | "minimum" | "maximum" | "less" | "equal";
 
@@ -41,7 +69,7 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
   /** A table known when the program is compiled, such as the cosines of rotary positions. */
   constant: { readonly data: Float32Array; readonly shape: Shape };
   /** A number known when the program is compiled. */
-  literal: { readonly value: number; readonly dtype: DType };
+  literal: { readonly value: number; readonly dtype: NumberDType };
 
   /** where(condition, a, b): a where condition is not 0. */
   where: Empty;
@@ -51,7 +79,7 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
    * Converts to another dtype: to floats by rounding to nearest, ties to even; to integers by truncation, clamped to the
    * range, with NaN as 0. Conversions between integers and floats go through f32.
    */
-  cast: { readonly dtype: DType };
+  cast: { readonly dtype: NumberDType };
   reshape: { readonly shape: Shape };
   broadcast: { readonly shape: Shape };
   /** Splits along `axis` into pieces of these sizes: a view if all users support it, otherwise copies. */
@@ -83,10 +111,12 @@ export interface Attributes extends Record<UnaryOp | BinaryOp, Empty> {
 
   /**
    * A (M,K) · B (K,N) → (M,N), each optionally stored transposed. With `batchInvariant`, for A · Bᵀ only, the bits of a row
-   * depend neither on M nor on the other rows.
+   * depend neither on M nor on the other rows. B may be stored weights, for A · Bᵀ only, and is then batch-invariant too.
+   * With B in blocks, the rows of A are rounded to int8, as llama.cpp does: blocks as long as those of B, of 32
+   * values with an f16 scale or of 256 with an f32 scale. Products of int8 are added up exactly, per group of values with one scale.
    */
   matmul: { readonly transposeA: boolean; readonly transposeB: boolean; readonly batchInvariant: boolean };
-  /** table (V,C), ids (N) i32 → (N,C) */
+  /** table (V,C) in any float or block dtype, ids (N) i32 → (N,C) */
   embedding: Empty;
   /** ids (N) i32, d_out (N,C) → d_table (V,C) */
   embeddingGradient: { readonly vocabulary: number };
@@ -152,6 +182,11 @@ export function optionalInput(node: Node<"attention" | "attentionGradient" | "ca
 /** Returns the number of elements of a shape. */
 export function sizeOf(shape: Shape): number {
   return shape.reduce((product, dimension) => product * dimension, 1);
+}
+
+/** Returns the bytes of a tensor. */
+export function bytesOf({ shape, dtype }: TensorType): number {
+  return sizeOf(shape) * DTYPE_BYTES[dtype];
 }
 
 export function sameShape(a: Shape, b: Shape): boolean {

@@ -11,6 +11,7 @@ export {
 } from "./chat/jinja/index.js";
 export { END_OF_TEXT } from "./encode/added-tokens.js";
 export { type LoadTokenizerOptions, loadTokenizer, saveTokenizer } from "./formats/folder.js";
+export { type GgufTokenizer, type GgufTokenizerOptions, tokenizerToGguf } from "./formats/gguf-writer.js";
 export {
   openTokenizer,
   PUBLISHED_NAMES,

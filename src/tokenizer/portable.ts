@@ -3,7 +3,14 @@
  * file nor its imports may need Node. Outside Node, bundlers resolve `quern/tokenizer` to this file.
  */
 export { QuernError } from "../errors.js";
-export { type ChatMessage, type ChatOptions, type EncodedChat, encodeChat, renderChat } from "./chat/chat.js";
+export {
+  type ChatMessage,
+  type ChatOptions,
+  chatTemplateSource,
+  type EncodedChat,
+  encodeChat,
+  renderChat,
+} from "./chat/chat.js";
 export { type ComparedText, type CompareOptions, type Comparison, compareTokenizers, mistype } from "./compare.js";
 export type { AddedToken, SpecialHandling } from "./encode/added-tokens.js";
 export { IdBuffer } from "./encode/encoder.js";

@@ -2,6 +2,7 @@
 import type { Program } from "../backends/index.js";
 import { overlappingWindows, scoreWindows } from "../infer/index.js";
 import type { OnProgress } from "../progress.js";
+import { oneRank, type Ranks } from "./distributed/ranks.js";
 import type { TrainingShape } from "./pretrain/language-model.js";
 
 export interface HeldOutText {
@@ -33,6 +34,7 @@ export interface Evaluation {
  * end-of-text, so the sum of the losses is the length of a lossless code.
  * @param options.context minimum number of preceding tokens per prediction, where available; more context means more overlap
  * @param options.limit maximum number of predicted tokens
+ * @param options.ranks divide the windows among themselves; each must call this function, and gets the whole result
  */
 export async function evaluate(
   program: Program,
@@ -41,16 +43,17 @@ export async function evaluate(
   options: {
     readonly context?: number;
     readonly limit?: number;
+    readonly ranks?: Ranks;
     readonly signal?: AbortSignal;
     readonly onProgress?: OnProgress;
   } = {},
 ): Promise<Evaluation> {
-  const { context = 0, limit = Number.POSITIVE_INFINITY, signal, onProgress } = options;
+  const { context = 0, limit = Number.POSITIVE_INFINITY, ranks = oneRank, signal, onProgress } = options;
   const { ids, documentStarts, bytesOf } = text;
   const total = Math.max(0, Math.min(ids.length - 1, limit));
   const stride = Math.max(1, sequence - Math.min(context, sequence - 1));
-  const spans = overlappingWindows(total + 1, { given: 1, sequence, stride });
-  const losses = new Float64Array(total);
+  const spans = [...overlappingWindows(total + 1, { given: 1, sequence, stride })];
+  const own = new Float64Array(total);
   let done = 0;
   await scoreWindows(
     {
@@ -62,16 +65,18 @@ export async function evaluate(
         return program.read("token_losses");
       },
     },
-    Array.from(spans, (span) => ({ ids, documentStarts, ...span })),
+    spans.filter((_, i) => i % ranks.size === ranks.rank).map((span) => ({ ids, documentStarts, ...span })),
     {
       signal,
-      onWindow: ({ from }, nats) => losses.set(nats, from - 1),
+      onWindow: ({ from }, nats) => own.set(nats, from - 1),
       onScored: (tokens) => {
         done += tokens;
         onProgress?.({ task: "evaluate on the held-out text", done, total, unit: "token" });
       },
     },
   );
+  // Every token was scored by one rank, and is 0 in the others' losses.
+  const losses = (await ranks.gatherNumbers(own)).reduce((sum, values) => sum.map((loss, i) => loss + values[i]));
   let bytes = 0;
   for (let i = 1; i <= total; i++) bytes += bytesOf[ids[i]];
   const nats = losses.reduce((sum, loss) => sum + loss, 0);

@@ -4,13 +4,14 @@ import { QuernError } from "../errors.js";
 import { optimizerScalars } from "./optimizer/optimizer.js";
 import { learningRateAt, type Schedule } from "./optimizer/schedule.js";
 import { scaleOf, type TrainingProgram } from "./trainer.js";
+import { update } from "./update.js";
 
 /** The values of a batch, by the names of the trainer's `batch`; other names are ignored. */
 export type TrainingBatch = Values;
 
 /** Source of batches. The batches of a step depend only on its number, so a resumed run continues with the same data. */
 export interface BatchSource {
-  /** Returns the batches of step `step`, counted from 0. */
+  /** Returns the batches of step `step`, counted from 0; with several ranks, this rank's share of them. */
   load(step: number): Promise<readonly TrainingBatch[]>;
   /** Whether batches may load before the previous step ends; false if the current model generates them. Default true. */
   readonly ahead?: boolean;
@@ -39,12 +40,17 @@ export interface StepResult extends Measures {
   readonly learningRate: number;
   /** Global gradient norm before clipping; null for a skipped step. */
   readonly gradientNorm: number | null;
+  /** Seconds that each rank computed gradients, by rank. A slow one makes the others wait. */
+  readonly rankSeconds: readonly number[];
 }
 
 /**
  * Takes one optimizer step over all batches. Each loss term is its sum over the step's counted tokens (or examples),
  * divided by their number. So a batch with more of them weighs more. If all counts are 0 the step is skipped:
  * parameters and optimizer state do not change, and the loss is null.
+ *
+ * With several ranks, each passes its own batches. Counts, gradients and statistics are summed over all of them, so that every
+ * rank takes the same optimizer step, and returns the same result.
  * @throws QuernError for no batch, or more batches than the program was compiled for
  */
 export async function step(
@@ -52,7 +58,7 @@ export async function step(
   batches: readonly TrainingBatch[],
   { step, steps, schedule }: StepTime,
 ): Promise<StepResult> {
-  const { program, optimizer, terms } = training;
+  const { program, optimizer, terms, ranks } = training;
   if (batches.length === 0) throw new QuernError("a training step needs at least one batch");
   if (batches.length > 1 && training.accumulate === 1) {
     throw new QuernError(
@@ -60,24 +66,49 @@ export async function step(
     );
   }
   const learningRate = learningRateAt(step, steps, schedule);
-  const counts = await countsOf(training, batches);
+  const start = performance.now();
+  const own = await countsOf(training, batches);
+  let seconds = secondsSince(start);
+  const counts = sumOf(await ranks.gatherNumbers(own));
   if (counts.every((count) => count === 0)) {
-    return { loss: null, metrics: {}, counts: named(training, counts), learningRate, gradientNorm: null };
+    const rankSeconds = new Array<number>(ranks.size).fill(0);
+    return { loss: null, metrics: {}, counts: named(training, counts), learningRate, gradientNorm: null, rankSeconds };
   }
   const scales = Object.fromEntries(
     terms.map(({ name, weight }, k) => [scaleOf(name), counts[k] === 0 ? 0 : weight / counts[k]]),
   );
-  const sums = await addUp(training, batches, async (batch, i) => {
+  const gradientStart = performance.now();
+  const ownSums = await addUp(training, batches, async (batch, i) => {
     // With a single batch, `countsOf` has already written its inputs.
     const values = batches.length === 1 ? scales : { ...inputsOf(training, batch), ...scales };
     await program.run(i === 0 ? "firstGradient" : "nextGradient", values);
   });
-  await program.run("update", optimizerScalars(step + 1, learningRate, optimizer));
-  const [gradientNorm] = await program.read("gradient_norm");
-  return { ...measuresOf(training, counts, sums), learningRate, gradientNorm };
+  seconds += secondsSince(gradientStart);
+  const gradientNorm = await update(training, optimizerScalars(step + 1, learningRate, optimizer));
+  const all = await ranks.gatherNumbers([seconds, ...ownSums]);
+  const sums = combined(
+    training,
+    all.map((values) => values.subarray(1)),
+  );
+  const rankSeconds = all.map((values) => values[0]);
+  return { ...measuresOf(training, counts, sums), learningRate, gradientNorm, rankSeconds };
 }
 
-/** Returns losses and metrics over all batches, computed by the `evaluate` entry; updates nothing. */
+const secondsSince = (start: number) => (performance.now() - start) / 1000;
+
+/** Adds vectors of equal length, in their order. */
+const sumOf = ([first, ...others]: readonly Float64Array[]): number[] =>
+  others.reduce<number[]>((sum, values) => sum.map((value, i) => value + values[i]), Array.from(first));
+
+/** Combines the statistics of all ranks: sums are added, of maxima the largest is kept. */
+function combined(training: TrainingProgram, all: readonly Float64Array[]): number[] {
+  return sumOf(all).map((sum, k) => (k < additiveOf(training) ? sum : Math.max(...all.map((values) => values[k]))));
+}
+
+/** Number of statistics that are sums; the others are maxima. */
+const additiveOf = ({ terms, metrics }: TrainingProgram) => terms.length + 2 * metrics.length;
+
+/** Returns losses and metrics over all batches, computed by the `evaluate` entry; updates nothing, and asks no other rank. */
 export async function evaluateBatches(training: TrainingProgram, batches: readonly TrainingBatch[]): Promise<Measures> {
   const counts = await countsOf(training, batches);
   const sums = await addUp(training, batches, (batch) => training.program.run("evaluate", inputsOf(training, batch)));
@@ -107,14 +138,15 @@ export function inputsOf({ inputs }: TrainingProgram, batch: TrainingBatch): Val
 
 /** Runs each batch and adds up its statistics in float64; of maxima it keeps the largest. */
 async function addUp(
-  { program, terms, metrics, maxima }: TrainingProgram,
+  training: TrainingProgram,
   batches: readonly TrainingBatch[],
   run: (batch: TrainingBatch, index: number) => Promise<void>,
 ): Promise<number[]> {
-  const additive = terms.length + 2 * metrics.length;
+  const { program } = training;
+  const additive = additiveOf(training);
   const sums = [
     ...new Array<number>(additive).fill(0),
-    ...new Array<number>(maxima.length).fill(Number.NEGATIVE_INFINITY),
+    ...new Array<number>(training.maxima.length).fill(Number.NEGATIVE_INFINITY),
   ];
   for (const [i, batch] of batches.entries()) {
     await run(batch, i);

@@ -1,4 +1,5 @@
 /** @file Measures training throughput for the plan, and shortens a run that would miss its deadline. */
+import { oneRank } from "./distributed/ranks.js";
 import { type BatchSource, inputsOf, step } from "./step.js";
 import type { TrainingProgram } from "./trainer.js";
 
@@ -13,7 +14,7 @@ const SCHEDULE = { kind: "constant", learningRate: 0, warmupSteps: 0, decaySteps
 
 /**
  * Times whole training steps and the `evaluate` entry. This changes the program's variables: write the initial values
- * afterwards. Reports the mean over `seconds`, not the median, because other load on the machine will slow training too.
+ * afterwards. Only this rank computes. Reports the mean over `seconds`, not the median, because other load on the machine will slow training too.
  */
 export async function measureThroughput(
   training: TrainingProgram,
@@ -23,7 +24,7 @@ export async function measureThroughput(
 ): Promise<Throughput> {
   let next = 0;
   const oneStep = async () => {
-    await step(training, await source.load(next++), { step: 0, steps: 1, schedule: SCHEDULE });
+    await step({ ...training, ranks: oneRank }, await source.load(next++), { step: 0, steps: 1, schedule: SCHEDULE });
   };
   const [batch] = await source.load(0);
   const evaluate = () => training.program.run("evaluate", inputsOf(training, batch));
@@ -46,10 +47,22 @@ export async function meanSeconds(run: () => Promise<void>, seconds: number, sig
   }
 }
 
-/** Target and latest end of training, in milliseconds of `performance.now()`. */
+/** A time budget. */
 export interface Deadline {
+  /** Target and latest end of everything, in milliseconds of `performance.now()`. */
   readonly aim: number;
   readonly limit: number;
+  /** What follows training, at the planned speed. A slower machine needs longer for it, too. */
+  readonly after?: { readonly milliseconds: number; readonly plannedStep: number };
+}
+
+/**
+ * Returns the deadline of a run with a time budget. A run is shortened only if it would take a tenth longer.
+ * @param started milliseconds of `performance.now()`
+ */
+export function deadlineOf(started: number, minutes: number, after?: Deadline["after"]): Deadline {
+  const budget = minutes * 60_000;
+  return { aim: started + 1.03 * budget, limit: started + 1.1 * budget, after };
 }
 
 /**
@@ -69,18 +82,20 @@ export function createWatch(
   now = () => performance.now(),
 ): (step: number, steps: number) => number | null {
   const start = now();
+  const { aim, limit, after = { milliseconds: 0, plannedStep: 1 } } = deadline;
   let checks = 0;
   let last = { step: firstStep, time: start };
   return (step, steps) => {
     const time = now();
-    const part = (time - start) / (deadline.aim - start);
+    const part = (time - start) / (aim - after.milliseconds - start);
     if (step >= steps || step === last.step || part < (SPEED_CHECKS[checks] ?? Number.POSITIVE_INFINITY)) return null;
     while (part >= SPEED_CHECKS[checks]) checks++;
     const each = (time - last.time) / (step - last.step); // milliseconds per step
     last = { step, time };
     if (checks === 1) return null;
-    if (time + (steps - step) * each <= deadline.limit) return null;
-    const end = step + Math.max(1, Math.floor((deadline.aim - time) / each));
+    const rest = after.milliseconds * Math.max(1, each / after.plannedStep);
+    if (time + (steps - step) * each + rest <= limit) return null;
+    const end = step + Math.max(1, Math.floor((aim - rest - time) / each));
     return end < steps ? end : null;
   };
 }

@@ -29,7 +29,9 @@ import {
   type TensorType,
   variable,
 } from "../tensor/index.js";
-import { type OptimizerOptions, optimizerState, optimizerUpdate } from "./optimizer/optimizer.js";
+import { oneRank, type Ranks } from "./distributed/ranks.js";
+import { gradientName, type OptimizerOptions, optimizerState, optimizerUpdate } from "./optimizer/optimizer.js";
+import { compileSharded, type ShardedOptimizer, type ShardingStage, type StoredVariable } from "./optimizer/sharded.js";
 
 /**
  * A mean over everything counted in a step. Each batch contributes a sum and a count, both of shape []. Every counted
@@ -171,7 +173,7 @@ export function traceTrainer(trainer: Trainer, { optimizer, accumulate }: Traini
     const values = found.flatMap(({ gradientOf }) => gradientOf.get(name) ?? []);
     return {
       ...parameter,
-      gradient: variable(`gradient.${name}`, own.shape),
+      gradient: variable(gradientName(name), own.shape),
       value: values.length === 0 ? broadcast(literal(0), own.shape) : values.reduce((a, b) => add(a, b)),
     };
   });
@@ -229,23 +231,81 @@ export interface TrainingProgram extends Omit<TracedTrainer, "entries"> {
   readonly optimizer: OptimizerOptions;
   readonly accumulate: number;
   readonly trainable: readonly TrainableParameter[];
+  /** The ranks that divide the batches of each step; each has the same program. */
+  readonly ranks: Ranks;
+  /** This rank's part of the optimizer; null where each rank has all of it. */
+  readonly sharded: ShardedOptimizer | null;
+  /** Bytes of the program's memory on this rank, with the optimizer's. */
+  readonly bytes: number;
+  dispose(): void;
 }
 
 /** Resets the optimizer state to 0. */
-export function resetOptimizer({ program, trainable, optimizer }: TrainingProgram): void {
-  for (const { name } of optimizerState(trainable, optimizer)) program.write(name, (values) => void values.fill(0));
+export function resetOptimizer({ program, trainable, optimizer, sharded }: TrainingProgram): void {
+  if (sharded !== null) sharded.reset();
+  else
+    for (const { name } of optimizerState(trainable, optimizer)) program.write(name, (values) => void values.fill(0));
 }
+
+/** The optimizer's state as checkpoints store it. */
+export function storedState({
+  program,
+  trainable,
+  optimizer,
+  sharded,
+  ranks,
+}: TrainingProgram): readonly StoredVariable[] {
+  return optimizerState(trainable, optimizer).map((variable) => ({
+    ...variable,
+    read: () => (sharded === null ? program.read(variable.name) : sharded.read(ranks, variable.name)),
+    write: (values) => (sharded === null ? program.write(variable.name, values) : sharded.write(variable.name, values)),
+  }));
+}
+
+/** Lets rank 0 read the optimizer's state when it saves a checkpoint: a rank other than 0 calls this at the same time. */
+export async function contributeState(training: TrainingProgram): Promise<void> {
+  if (training.sharded === null) return;
+  for (const { read } of storedState(training)) await read();
+}
+
+/** How ranks divide what a step needs: 0, not at all; 1, the optimizer's state; 2, the gradients too (ZeRO's stages). */
+export type ZeroStage = 0 | ShardingStage;
 
 /**
  * Compiles a trainer. All variables start at 0: write the parameters, including frozen ones, before the first step.
+ * `accumulate` counts the batches of all ranks. A single rank divides nothing, whatever `zero` says.
  * @throws ShapeError for an invalid objective
  * @throws QuernError if this machine cannot build the program or has too little memory for it
  */
 export async function compileTrainer(
   trainer: Trainer,
-  { optimizer, accumulate, ...compileOptions }: TrainingOptions & CompileOptions,
+  {
+    optimizer,
+    accumulate: batches,
+    ranks = oneRank,
+    zero = 0,
+    ...compileOptions
+  }: TrainingOptions & CompileOptions & { readonly ranks?: Ranks; readonly zero?: ZeroStage },
 ): Promise<TrainingProgram> {
-  const { entries, ...traced } = traceTrainer(trainer, { optimizer, accumulate });
-  const program = await compile(entries, compileOptions);
-  return { program, ...traced, optimizer, accumulate, trainable: trainer.trainable };
+  const accumulate = Math.ceil(batches / ranks.size);
+  const { entries: all, ...traced } = traceTrainer(trainer, { optimizer, accumulate });
+  const { trainable } = trainer;
+  const { update, ...others } = all;
+  const stage = ranks.size === 1 ? 0 : zero;
+  const program = await compile(stage === 0 ? all : others, compileOptions);
+  let sharded: ShardedOptimizer | null = null;
+  try {
+    if (stage !== 0) sharded = await compileSharded(program, trainable, { stage, optimizer, ranks, compileOptions });
+  } catch (error) {
+    program.dispose();
+    throw error;
+  }
+  return {
+    ...{ program, ...traced, optimizer, accumulate, trainable, ranks, sharded },
+    bytes: program.plan.arenaBytes + (sharded?.bytes ?? 0),
+    dispose() {
+      sharded?.dispose();
+      program.dispose();
+    },
+  };
 }

@@ -76,6 +76,6 @@ it("evaluates once, after the last step, with evalEvery end", { timeout: 120_000
   expect(saved).toEqual([null, null, losses[0].validation_loss]);
   expect(best_checkpoint).toBe(checkpointPath(run, 6));
   await expect(sft({ ...common, out: run, evalEvery: "never" as "end" })).rejects.toThrow(
-    'evalEvery: must be a whole number of at least 1, or end, not "never"',
+    'evalEvery must be a whole number of at least 1, or end, not "never"',
   );
 });

@@ -1,6 +1,6 @@
 /** @file Test cases of all operations for every backend: each traced with its gradient, at odd shapes. */
 
-import type { DType, Entry, Shape, Tensor } from "../../src/tensor/index.js";
+import type { Entry, NumberDType, Shape, Tensor } from "../../src/tensor/index.js";
 import * as q from "../../src/tensor/index.js";
 
 export interface Case {
@@ -403,7 +403,7 @@ function casts(): Case[] {
   ];
   const more = Array.from({ length: 18 }, (_, i) => Math.sin(i * 1.3) * 2 ** (i - 9));
   const values = Float64Array.from([...numbers, ...more], Math.fround);
-  const types: readonly DType[] = ["f32", "bf16", "f16", "i32", "u8"];
+  const types: readonly NumberDType[] = ["f32", "bf16", "f16", "i32", "u8"];
   return types.map((from) => {
     const name = `casts from ${from}`;
     const x = q.variable(`${name}/x`, [values.length], from);

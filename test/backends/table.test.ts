@@ -112,8 +112,8 @@ describe("a third backend", () => {
     await expect(compileFrom(table, large, { backend: "fake" })).rejects.toThrow(
       /^"[xy]" has 8000 bytes, but this device can bind at most 4096 at once; reduce the batch/,
     );
-    await expect(compileFrom(table, large, { backend: "cuda" })).rejects.toThrow(
-      'unknown backend "cuda"; available: cpu, reference, fake',
+    await expect(compileFrom(table, large, { backend: "tpu" })).rejects.toThrow(
+      `unknown backend "tpu"; available: ${BACKENDS.map(({ name }) => name).join(", ")}, fake`,
     );
   });
 });

@@ -73,6 +73,65 @@ describe.runIf(hasTiles)("amx", () => {
     expect(results[2]).toEqual(results[0]);
   }, 60_000);
 
+  it("multiplies the head's strips, packed once for all chunks of rows, with the bits of one chunk and of the twin", async () => {
+    const [N, C, V, first] = [300, 37, 331, 256]; // a chunk has 256 rows
+    const entries = Object.fromEntries(
+      [N, first, N - first].map((rows, i) => {
+        const [x, w] = [q.variable(`x${i}`, [rows, C]), q.variable("w", [V, C])];
+        const loss = q.linearCrossEntropy(x, w, q.input(`ids${i}`, [rows], "i32"));
+        const [dx, dw] = q.gradients(q.sum(loss), [x, w]);
+        return [`e${i}`, { outputs: { [`loss${i}`]: loss, [`dx${i}`]: dx, [`dw${i}`]: dw } }] as const;
+      }),
+    );
+    const next = random(3);
+    const x = Float32Array.from({ length: N * C }, () => 2 * next() - 1);
+    const w = Float32Array.from({ length: V * C }, () => next() - 0.5);
+    const ids = Int32Array.from({ length: N }, () => Math.floor(next() * V));
+    const results: Record<string, Float32Array>[] = [];
+    for (const [name, threads] of [
+      ["amx", 1],
+      ["amx", 3],
+      ["amx-twin", 2],
+    ] as const) {
+      const program = await compile(entries, { dtype: "bf16", cpu: { instructionSet: name, threads } });
+      program.write("w", w);
+      const bits: Record<string, Float32Array> = {};
+      for (const [i, [from, to]] of [
+        [0, N],
+        [0, first],
+        [first, N],
+      ].entries()) {
+        program.write(`x${i}`, x.slice(from * C, to * C));
+        await program.run(`e${i}`, { [`ids${i}`]: ids.slice(from, to) });
+        for (const output of [`loss${i}`, `dx${i}`, `dw${i}`]) bits[output] = (await program.read(output)).slice();
+      }
+      program.dispose();
+      for (const output of ["loss", "dx"]) {
+        expect([...bits[`${output}0`]]).toEqual([...bits[`${output}1`], ...bits[`${output}2`]]);
+      }
+      results.push(bits);
+    }
+    expect(results[1]).toEqual(results[0]);
+    expect(results[2].dw0.every((value, i) => Math.abs(value - results[0].dw0[i]) < 1e-3)).toBe(true);
+  }, 60_000);
+
+  it("multiplies in one program with products of stored weights", async () => {
+    const [x, stored, w] = [
+      q.variable("x", [16, 64]),
+      q.variable("stored", [32, 64], "q8_0"),
+      q.variable("w", [32, 64]),
+    ];
+    const entry = { outputs: { y: q.linear(x, w), z: q.linear(x, stored) } };
+    const program = await compile({ entry }, { dtype: "bf16", cpu: { instructionSet: "amx", threads: 1 } });
+    program.write("x", new Float32Array(16 * 64).fill(1));
+    program.write("w", new Float32Array(32 * 64).fill(0.5));
+    program.write("stored", new Uint8Array(32 * 2 * 34));
+    await program.run("entry");
+    expect([...(await program.read("y"))]).toEqual(new Array(16 * 32).fill(32));
+    expect([...(await program.read("z"))]).toEqual(new Array(16 * 32).fill(0));
+    program.dispose();
+  }, 60_000);
+
   it("has the same bits where a large result is written past the caches", async () => {
     const [M, N, K] = [1024, 2080, 40];
     const [x, w, half] = [q.variable("x", [M, K]), q.variable("w", [N, K]), q.variable("half", [N / 2, K])];

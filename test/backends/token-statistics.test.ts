@@ -1,9 +1,9 @@
 /** Compares log-probabilities, entropies, greedy choices and PPO's gradient with PyTorch's (test/oracle/token_statistics.py). */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findCompiler, runnableSets } from "../../src/backends/cpu/toolchain.js";
 import { type CompileOptions, compile, type Program, type Values } from "../../src/backends/index.js";
 import * as q from "../../src/tensor/index.js";
+import { everySet, optionsOf } from "./tested-sets.js";
 
 interface Case {
   readonly shape: readonly [N: number, C: number, V: number];
@@ -67,9 +67,7 @@ const distance = (x: ArrayLike<number>, y: ArrayLike<number>) =>
 
 const TARGETS: readonly (readonly [string, CompileOptions])[] = [
   ["reference", { backend: "reference" }],
-  ...[...new Set([...runnableSets(await findCompiler()).map(({ name }) => name), "wasm"])].map(
-    (name) => [name, { cpu: { instructionSet: name, threads: 2 } }] as const,
-  ),
+  ...everySet.map((name) => [name, optionsOf(name)] as const),
 ];
 
 describe.each(TARGETS)("token statistics, %s", (_, options) => {

@@ -1,4 +1,3 @@
-import { execFile } from "node:child_process";
 import {
   copyFileSync,
   cpSync,
@@ -76,6 +75,39 @@ const cases: Readonly<Record<string, Case>> = {
     flag: "--html",
     isFile: true,
     writes: "",
+  },
+  "scale predict": {
+    words: ({ folder }) => {
+      const law = join(folder, "law.json");
+      const power = { coefficient: 0.1, exponent: 0.5 };
+      const range = Object.fromEntries(["params", "tokens", "flops", "loss"].map((key) => [key, [1, 2]]));
+      const constants = { A: 30, B: 60, E: 1.2, alpha: 0.35, beta: 0.35 };
+      const rest = { approach: "parametric", counting: "all", frontier: { params: power, tokens: power }, range };
+      writeFileSync(law, JSON.stringify({ format: "quern scaling law", ...constants, ...rest }));
+      rmSync(join(folder, "documents.jsonl"), { force: true });
+      return ["scale", "predict", "--law", law, "--flops", "1e10"];
+    },
+    isFile: true,
+    fileInput: true,
+    writes: "",
+  },
+  "scale fit": {
+    words: ({ folder }) => {
+      const runs = [1e7, 3e7, 1e8, 3e8].flatMap((N) =>
+        [1e9, 4e9, 1e10].map((D) => `${N},${D},${2 + 400 * N ** -0.35 + 2000 * D ** -0.37}`),
+      );
+      writeFileSync(join(folder, "runs.csv"), `params,tokens,loss\n${runs.join("\n")}\n`);
+      rmSync(join(folder, "documents.jsonl"), { force: true });
+      return ["scale", "fit", folder, "--bootstrap", "0", "--approach", "kaplan", "--threads", "1"];
+    },
+    writes: "law.json",
+  },
+  "scale sweep": {
+    words: ({ folder }) => [
+      ...["scale", "sweep", "--text", folder, "--flops", "1e8", "--sizes", "1", "--vocab-size", "300"],
+      ...["--sequence", "16", "--held-out", "256", "--workers", "1"],
+    ],
+    writes: "runs.csv",
   },
   pretrain: {
     words: ({ folder }) => [
@@ -222,6 +254,27 @@ const cases: Readonly<Record<string, Case>> = {
     isFile: true,
     writes: "",
   },
+  export: {
+    words: ({ folder }) => {
+      const file = join(folder, "model.gguf");
+      copyFileSync(join(root, "test", "oracle", "fixtures", "gguf", "gpt2.gguf"), file);
+      return ["export", "--model", file];
+    },
+    flag: "--gguf",
+    isFile: true,
+    fileInput: true,
+    writes: "",
+  },
+  quantise: {
+    words: ({ folder }) => {
+      const file = join(folder, "model.gguf");
+      copyFileSync(join(root, "test", "oracle", "fixtures", "gguf", "gpt2.gguf"), file);
+      return ["quantise", "--model", file, "--type", "q8_0"];
+    },
+    isFile: true,
+    fileInput: true,
+    writes: "",
+  },
   import: {
     words: ({ folder }) => {
       const file = join(folder, "model.gguf");
@@ -337,7 +390,7 @@ it("has a case for every verb that writes", async () => {
   const writing: string[] = [];
   for (const { words, load } of verbs) {
     const { options } = (await load()).default as Command;
-    if ("out" in options.shape || "html" in options.shape) writing.push(words);
+    if (["out", "html", "gguf"].some((key) => key in options.shape)) writing.push(words);
   }
   expect(writing.sort()).toEqual(Object.keys(cases).sort());
 });
@@ -366,6 +419,15 @@ it.runIf(process.platform === "linux")("detects whether a process in another con
   expect(existsSync(lock)).toBe(true); // its text is no longer the holder's
   // The process has ended, and with it the kernel's lock.
   if (held.guarded) await (await claimOutput(request)).release();
+});
+
+it("removes a lock that a killed call had taken away", async () => {
+  const out = join(base, "aside");
+  mkdirSync(out);
+  writeFileSync(join(out, "..quern.lock.0123456789ab-1.tmp"), "{}");
+  const claim = await claimOutput({ verb: "x", out, inputs: [], layout: { writes: () => true } });
+  expect(readdirSync(out).sort()).toEqual([".quern.json", ".quern.lock"]);
+  await claim.release();
 });
 
 it("leaves no folder if nothing was written", async () => {
@@ -422,12 +484,9 @@ describe.each(Object.entries(cases))(
       await refused(inBox("mine/letter.txt"), /is a file, not a folder/);
       words({ input, folder });
       const before = tree(box);
-      const cli = join(root, "dist", "src", "cli.js");
-      const code = await new Promise((resolve) =>
-        execFile(process.execPath, [cli, ...words({ input, folder }), flag, "."], { cwd: inBox("mine") }, (error) =>
-          resolve(error?.code ?? 0),
-        ),
-      );
+      const previous = process.cwd();
+      process.chdir(inBox("mine"));
+      const { code } = await call(".").finally(() => process.chdir(previous));
       expect(code).toBe(2);
       expect(tree(box)).toEqual(before);
     });

@@ -154,6 +154,29 @@ export default defineRecipe({
     expect(tree(join(there, "shards"))).toEqual(tree(join(here, "shards")));
   }, 240_000);
 
+  it("trains the runs of a sweep on the nodes, with the bits of one process", () => {
+    const text = join(root, "sweep.txt");
+    const sentence = (i: number) => `The miller number ${i} ground ${(i * 7919) % 1013} sacks of corn by the river.`;
+    writeFileSync(text, Array.from({ length: 1500 }, (_, i) => sentence(i)).join("\n\n"));
+    const grid = ["--flops", "1e9,2e9", "--sizes", "2", "--vocab-size", "300", "--sequence", "32", "--held-out", "512"];
+    const call = (out: string, ...more: string[]) =>
+      spawnSync(process.execPath, [cli, "scale", "sweep", "--text", text, ...grid, "--out", out, ...more], {
+        ...{ env: cluster.environment, cwd: root, encoding: "utf8" },
+      });
+    const [here, there] = [join(root, "sweep-here"), join(root, "sweep-there")];
+    expect(call(here).status).toBe(0);
+    const run = call(there, "--executor", "slurm", "--poll", "1", "--settle", "5");
+    expect([run.status, run.stderr.match(/train: job \d+ submitted/g)?.length], run.stderr).toEqual([0, 1]);
+    const rows = (out: string) =>
+      readFileSync(join(out, "runs.csv"), "utf8")
+        .split("\n")
+        .map((line) => line.split(",").slice(0, -1).join());
+    expect(rows(there)).toEqual(rows(here));
+    expect(rows(there)).toHaveLength(6);
+    const { elements } = JSON.parse(readFileSync(join(there, "cluster/submissions/0.json"), "utf8"));
+    expect(elements).toHaveLength(4);
+  }, 240_000);
+
   it("resumes where a killed submitter stopped, with the jobs still running", async () => {
     const out = join(root, "resumed");
     const first = quern(out);

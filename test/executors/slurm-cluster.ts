@@ -59,12 +59,12 @@ export class SlurmCluster {
   /** Kills a node as a power cut would: its daemon, the daemons of its steps, and their processes. */
   killNode(node: string): void {
     this.#children.get(node)?.kill("SIGKILL");
-    // The node's spool folder contains an entry per job, which identifies the step daemons.
-    const jobs = readdirSync(join(this.folder, "spool", node)).flatMap((name) => /^job0*(\d+)$/.exec(name)?.[1] ?? []);
-    for (const { pid, parent, args } of processes()) {
-      const job = /^slurmstepd: \[(\d+)\./.exec(args)?.[1];
-      if (job === undefined || !jobs.includes(job) || parent !== 1) continue;
-      if (this.call("scontrol", "show", "job", job).includes(`NodeList=${node}`)) killTree(pid);
+    const all = processes();
+    const isHere = ({ pid, args }: Process): boolean =>
+      (!args.startsWith("slurmstepd") && isTaskOf(pid, node, this.folder)) ||
+      all.some((child) => child.parent === pid && isHere(child));
+    for (const daemon of all) {
+      if (/^slurmstepd: \[\d+\./.test(daemon.args) && daemon.parent === 1 && isHere(daemon)) killTree(daemon.pid);
     }
   }
 
@@ -154,6 +154,18 @@ function processes(): Process[] {
       const match = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line);
       return match === null ? [] : [{ pid: Number(match[1]), parent: Number(match[2]), args: match[3] }];
     });
+}
+
+/** Whether Slurm started a process on a node of the cluster in `folder`, by the process's environment. */
+function isTaskOf(pid: number, node: string, folder: string): boolean {
+  try {
+    const variables = readFileSync(`/proc/${pid}/environ`, "latin1").split("\0");
+    return [`SLURMD_NODENAME=${node}`, `SLURM_CONF=${join(folder, "slurm.conf")}`].every((each) =>
+      variables.includes(each),
+    );
+  } catch {
+    return false; // it has ended
+  }
 }
 
 function killTree(root: number): void {

@@ -1,6 +1,12 @@
 /** Batched completions equal those decoded alone, whatever joins, leaves, shares a prompt or is aborted. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createDecoder, type Decoder, type DecoderOptions, type GenerateRequest } from "../../src/infer/index.js";
+import {
+  createDecoder,
+  type Decoder,
+  type DecoderOptions,
+  type GenerateRequest,
+  type PromptLogprob,
+} from "../../src/infer/index.js";
 import { loadFixture, type ModelFixture } from "../model/model-fixtures.js";
 import { SLOW_BUILD, TARGETS } from "../model/targets.js";
 
@@ -79,6 +85,57 @@ describe.each(TARGETS.slice(0, 2))("$name", { timeout: SLOW_BUILD }, ({ options 
       const decoder = make({ slots });
       const found = await Promise.all(requests.map((request) => decoder.generate(request)));
       expect(found, `${slots} slots`).toEqual(expected);
+    }
+  });
+
+  it("decodes the same bits whatever was cached before", async () => {
+    const warm = make({ slots: 2, keepAnswers: true });
+    const cold = make({ slots: 1 });
+    const ask = async (decoder: Decoder, prompt: readonly number[], cached: number[] = []) => {
+      const [{ tokens }] = await decoder.generate(
+        { ...sampling, prompt, tokens: 6, seed: 3 },
+        { onStart: ({ cachedTokens }) => void cached.push(cachedTokens) },
+      );
+      return tokens;
+    };
+    const text = promptOf(70, 1);
+    const cached: number[] = [];
+    for (const length of [38, 38, 36, 45, 64, 65, 70, 66, 33, 70]) {
+      const prompt = text.slice(0, length);
+      cold.reset();
+      const expected = await ask(cold, prompt);
+      expect(await ask(warm, prompt, cached), `${length} tokens`).toEqual(expected);
+      const turn = [...prompt, ...expected.map(({ id }) => id), 5, 6, 7];
+      cold.reset();
+      expect(await ask(warm, turn, cached), `a second turn after ${length} tokens`).toEqual(await ask(cold, turn));
+    }
+    expect(cached.reduce((sum, count) => sum + count)).toBeGreaterThan(600);
+  });
+
+  it("returns the prompt's log-probabilities: those that decoding gives", async () => {
+    const decoder = make({ slots: 3 });
+    const prompt = promptOf(41, 1);
+    const found = await new Promise<readonly PromptLogprob[]>((resolve, reject) => {
+      decoder
+        .generate(
+          { ...sampling, prompt, tokens: 1, seed: 0, promptLogprobs: true, topLogprobs: 3 },
+          { onPromptLogprobs: resolve },
+        )
+        .catch(reject);
+    });
+    expect(found.map(({ id }) => id)).toEqual(prompt);
+    for (const i of [1, 8, 31, 32, 33, 40]) {
+      let logprobs: number[] = [];
+      await decoder.generate(
+        { ...sampling, prompt: prompt.slice(0, i), tokens: 0, seed: 0 },
+        {
+          onLogits: (logits, total) => {
+            logprobs = Array.from(logits, (logit) => logit - total);
+          },
+        },
+      );
+      expect(found[i].logprob).toBeCloseTo(logprobs[prompt[i]], 4);
+      expect(found[i].top?.[0].logprob).toBeCloseTo(Math.max(...logprobs), 4);
     }
   });
 });

@@ -47,6 +47,44 @@ describe("generateText", { timeout: SLOW_BUILD }, () => {
     expect(await text({ ...given, cache: false })).toBe(cached);
   });
 
+  it("repeats tokens less with a frequency or presence penalty", async () => {
+    const distinct = async (penalties: Partial<GenerateTextOptions>) => {
+      const { results } = await generate({ model: folder, prompt: "日本", temperature: 0, tokens: 60, ...penalties });
+      return new Set(results[0].completions[0].ids).size;
+    };
+    const free = await distinct({});
+    expect(await distinct({ frequencyPenalty: 2 })).toBeGreaterThan(free);
+    expect(await distinct({ presencePenalty: 2 })).toBeGreaterThanOrEqual(free);
+    await expect(distinct({ presencePenalty: 3 })).rejects.toThrow("presencePenalty");
+  });
+
+  it("completes JSON documents under a schema, within the token limit", async () => {
+    const path = join(folder, "schema.json");
+    const schema = {
+      type: "object",
+      properties: { name: { type: "string" }, tags: { type: "array", items: { enum: ["a", "grün", 3] } } },
+      required: ["name", "tags"],
+      additionalProperties: false,
+    };
+    await writeFile(path, JSON.stringify(schema));
+    for (const tokens of [24, 40, 100]) {
+      const options = { model: folder, prompt: "日本", schema: path, temperature: 1, topK: 0, n: 6, tokens };
+      const { results } = await generate(options);
+      for (const { text, ids } of results[0].completions) {
+        const found = JSON.parse(text) as { name: string; tags: unknown[] };
+        expect(Object.keys(found).sort()).toEqual(["name", "tags"]);
+        expect(typeof found.name).toBe("string");
+        for (const tag of found.tags) expect(schema.properties.tags.items.enum).toContain(tag);
+        expect(ids.length).toBeLessThanOrEqual(tokens);
+      }
+    }
+    await writeFile(path, JSON.stringify({ $dynamicRef: "#x" }));
+    const refused = generate({ model: folder, prompt: "日本", schema: path });
+    await expect(refused).rejects.toMatchObject({ exitCode: 2, message: expect.stringContaining("$ref") });
+    await writeFile(path, "{");
+    await expect(generate({ model: folder, prompt: "日本", schema: path })).rejects.toMatchObject({ exitCode: 2 });
+  });
+
   it("yields whole characters only, which join to the text of all tokens", async () => {
     const prompt = tokenizer.encode("日本 grün");
     const decoder = createDecoder(model, (name) => values.get(name)!);

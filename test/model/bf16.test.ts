@@ -19,7 +19,8 @@ const { models } = JSON.parse(
 
 // The interpreter with every family, the widest instruction set of the machine with the two most different ones.
 const widest = runnableSets(await findCompiler())[0].name;
-const pairs: readonly (readonly [(typeof FIXTURES)[number], string])[] = [
+const families = ["gpt2-tied", "llama-full-free", "llama-grouped-tied", "qwen3-grouped-tied"] as const;
+const cpu: readonly (readonly [(typeof FIXTURES)[number], string])[] = [
   ["gpt2-tied", "reference"],
   ["llama-full-free", "reference"],
   ["llama-grouped-tied", "reference"],
@@ -27,6 +28,7 @@ const pairs: readonly (readonly [(typeof FIXTURES)[number], string])[] = [
   ["gpt2-tied", widest],
   ["llama-full-free", widest],
 ];
+const pairs = process.env.QUERN_TEST_CUDA ? families.map((name) => [name, "cuda"] as const) : cpu;
 
 describe.each(pairs)("%s in bf16 on %s", (name, target) => {
   it("has at most twice the error of PyTorch's bf16", { timeout: SLOW_BUILD }, async () => {
@@ -44,7 +46,9 @@ describe.each(pairs)("%s in bf16 on %s", (name, target) => {
       { main: { outputs: { loss, logits: logits(config, weights, hidden), ...outputs } } },
       {
         dtype: "bf16",
-        ...(target === "reference" ? { backend: "reference" } : { cpu: { instructionSet: target, threads: 2 } }),
+        ...(target === "reference" || target === "cuda"
+          ? { backend: target }
+          : { cpu: { instructionSet: target, threads: 2 } }),
       },
     );
     for (const key of names) program.write(key, fixture.floats(`parameter.${key}`));

@@ -108,12 +108,21 @@ const floats = (count: number) => new Uint8Array(new Float32Array(count).fill(0.
 
 /** A llama with one layer, width 4, two heads of width 2, hidden width 4 and four tokens. */
 export function tinyLlama(): { metadata: Entry[]; tensors: TensorToStore[] } {
+  return smallLlama(4, 0, (values) => floats(values));
+}
+
+/** As tinyLlama with another width and hidden width; matrices have type number `type` and the bytes that `store` returns. */
+export function smallLlama(
+  width: number,
+  type: number,
+  store: (values: number) => Uint8Array,
+): { metadata: Entry[]; tensors: TensorToStore[] } {
   const metadata: Entry[] = [
     ["general.architecture", "string", "llama"],
     ["llama.context_length", "u32", 16],
-    ["llama.embedding_length", "u32", 4],
+    ["llama.embedding_length", "u32", width],
     ["llama.block_count", "u32", 1],
-    ["llama.feed_forward_length", "u32", 4],
+    ["llama.feed_forward_length", "u32", width],
     ["llama.attention.head_count", "u32", 2],
     ["llama.attention.layer_norm_rms_epsilon", "f32", 1e-5],
     ["tokenizer.ggml.model", "string", "gpt2"],
@@ -123,10 +132,15 @@ export function tinyLlama(): { metadata: Entry[]; tensors: TensorToStore[] } {
     ["tokenizer.ggml.merges", "string", ["a b"]],
     ["tokenizer.ggml.eos_token_id", "u32", 3],
   ];
-  const matrix = (name: string) => ({ name: `${name}.weight`, dimensions: [4, 4], data: floats(16) });
-  const vector = (name: string) => ({ name: `${name}.weight`, dimensions: [4], data: floats(4) });
+  const matrix = (name: string, rows = width) => ({
+    name: `${name}.weight`,
+    dimensions: [width, rows],
+    type,
+    data: store(width * rows),
+  });
+  const vector = (name: string) => ({ name: `${name}.weight`, dimensions: [width], data: floats(width) });
   const tensors = [
-    matrix("token_embd"),
+    matrix("token_embd", 4),
     vector("output_norm"),
     ...["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"].map((part) =>
       matrix(`blk.0.${part}`),

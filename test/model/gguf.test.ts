@@ -343,7 +343,7 @@ describe("openModel refuses a GGUF file", () => {
     [
       "with integer weights",
       changed([], named(UP, { type: 26 })),
-      /stored as I32, which Quern does not support; use a file with F32, F16, Q4_0, Q4_1, Q8_0, BF16/,
+      /stored as I32, which Quern does not support; use a file with F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, BF16/,
     ],
   ])("%s", async (_, options, message) => {
     const error = await openModel(fileOf(options)).then(

@@ -9,7 +9,13 @@ export interface Target {
   readonly tolerance: number;
 }
 
-export const TARGETS: readonly Target[] = [
+/** With `QUERN_TEST_CUDA` (`npm run test:cuda-emulated`, scripts/gpu-check.sh) the `cuda` backend takes their place. */
+const CUDA: readonly Target[] = [{ name: "cuda", options: { backend: "cuda" }, tolerance: 1e-4 }];
+/** With `QUERN_TEST_WEBGPU` (`npm run test:webgpu`) the `webgpu` backend does. */
+const onWebGpu = process.env.QUERN_TEST_WEBGPU !== undefined;
+const WEBGPU: readonly Target[] = [{ name: "webgpu", options: { backend: "webgpu" }, tolerance: 1e-4 }];
+
+const CPU: readonly Target[] = [
   { name: "reference", options: { backend: "reference" }, tolerance: 2e-6 },
   ...runnableSets(await findCompiler()).map(({ name }) => ({
     name: `cpu ${name}`,
@@ -18,6 +24,8 @@ export const TARGETS: readonly Target[] = [
   })),
 ];
 
+export const TARGETS = process.env.QUERN_TEST_CUDA ? CUDA : onWebGpu ? WEBGPU : CPU;
+
 /**
  * Pairs of a target and a fixture to test. A program takes seconds to build, and other tests compare each operation to the
  * interpreter on every instruction set. So all fixtures run on the interpreter, the first `widest` on the widest instruction
@@ -25,6 +33,7 @@ export const TARGETS: readonly Target[] = [
  * itself WebAssembly and slow.
  */
 export function pairsOf<F extends string>(fixtures: readonly F[], widest: number, everywhere: number) {
+  if (onWebGpu) return fixtures.map((fixture) => ({ fixture, target: TARGETS[0], on: TARGETS[0].name }));
   const onWidest = TARGETS[1]?.options.cpu?.instructionSet === "wasm" ? Math.ceil(widest / 2) : widest;
   return TARGETS.flatMap((target, i) =>
     fixtures

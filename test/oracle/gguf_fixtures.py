@@ -1,14 +1,13 @@
 """Oracle for src/model/gguf and src/tokenizer/formats/gguf.ts: tiny models as GGUF files, with the results of other programs.
 
     python3 -m venv VENV && VENV/bin/pip install torch==2.13.0 transformers==5.24.0 gguf==0.19.0 numpy
-    VENV/bin/python test/oracle/gguf_fixtures.py QUANTS.json VOCABULARIES     # blocks.json, *.gguf and expected.json in fixtures/gguf
+    VENV/bin/python test/oracle/gguf_fixtures.py VOCABULARIES                 # *.gguf and expected.json in fixtures/gguf
     node test/oracle/gguf_llamacpp.mjs NODE_LLAMA_CPP VOCABULARIES            # llamacpp.json there
 
-QUANTS.json contains blocks and their values dequantized by gguf-py. VOCABULARIES receives one file per pre-tokenizer name, with
+Blocks of each tensor type come from gguf_blocks.py. VOCABULARIES receives one file per pre-tokenizer name, with
 which llama.cpp encodes TEXTS. gguf-py writes the files with the permutations of llama.cpp's convert_hf_to_gguf.py. The logits
 are those of transformers in float64, with weights dequantized by gguf-py.
 """
-import base64
 import json
 import math
 import pathlib
@@ -162,22 +161,8 @@ def expected(model, ids):
     return {"prompt": ids, "logits": [round(v, 7) for v in logits[-1].tolist()], "greedy": out[0, len(ids):].tolist()}
 
 
-def main(quants, folder):
+def main(folder):
     OUT.mkdir(parents=True, exist_ok=True)
-    stored = json.load(open(quants))
-    blocks = {}
-    for name in ("Q4_0", "Q4_1", "Q8_0"):
-        e = stored["dequantise"][name]
-        bytes_of = len(base64.b64decode(e["data"])) // 8
-        blocks[name] = {"data": base64.b64encode(base64.b64decode(e["data"])[: 2 * bytes_of]).decode(),
-                        "values": base64.b64encode(base64.b64decode(e["values"])[: 2 * 1024]).decode()}
-    x = np.frombuffer(base64.b64decode(stored["input"]), np.float32)[512:768]
-    for q in (Q.F32, Q.F16, Q.BF16):
-        d = gguf.quantize(x.reshape(1, 256), q)
-        blocks[q.name] = {"data": base64.b64encode(d.tobytes()).decode(),
-                          "values": base64.b64encode(gguf.dequantize(d, q).astype(np.float32).tobytes()).decode()}
-    (OUT / "blocks.json").write_text(json.dumps(blocks, indent=1) + "\n")
-
     base, merges = byte_level()
     vocabularies(pathlib.Path(folder), base, merges)
     result = {"texts": TEXTS, "tokens": base, "merges": merges, "models": {}}
@@ -269,4 +254,4 @@ def main(quants, folder):
     (OUT / "expected.json").write_text(json.dumps(result, ensure_ascii=False) + "\n")
 
 
-main(*sys.argv[1:3])
+main(sys.argv[1])

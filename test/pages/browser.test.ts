@@ -15,10 +15,12 @@ import { leaderboardPage } from "../../src/eval/arena/leaderboard-page.js";
 import type { Ranking } from "../../src/eval/arena/rank.js";
 import { evaluationReport } from "../../src/eval/report/report.js";
 import { escapeHtml, page } from "../../src/pages/index.js";
+import { fitScalingLaw, formatRuns } from "../../src/scale/index.js";
 import { tokensAsHtml } from "../../src/tokenizer/index.js";
 import { renderReport as renderRun } from "../../src/train/report/report.js";
 import { chromium, domOf } from "../chromium.js";
 import { madeRun } from "../eval/report/made-runs.js";
+import { everyColumn } from "../scale/runs-fixtures.js";
 import { corpusStory, funnel, metrics, runRecord, samples } from "./examples.js";
 
 const folder = mkdtempSync(join(tmpdir(), "quern-pages-"));
@@ -54,7 +56,22 @@ const token = (id: number, text: string) => ({
 });
 const words = Array.from({ length: 300 }, (_, i) => token(i % 17, ["the", "·miller", "⏎", "·grinds"][i % 4]));
 
-const PAGES: Readonly<Record<string, () => string>> = {
+const START = Float64Array.of(Math.log(480), Math.log(2100), Math.log(1.8), 0.35, 0.37);
+
+async function lawPage(): Promise<string> {
+  const runs = join(folder, "runs.csv");
+  writeFileSync(runs, formatRuns(everyColumn()));
+  const { report } = await fitScalingLaw({
+    runs,
+    starts: [START],
+    bootstrap: 100,
+    threads: 1,
+    out: join(folder, "law"),
+  });
+  return readFileSync(report as string, "utf8");
+}
+
+const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   run: () => renderRun(runRecord, metrics, "a-run"),
   funnel: () => renderFunnel(funnel, samples, { "gopher-quality": { minWords: 50 } }),
   corpus: () => renderCorpusReport(corpusStory, { mix: { order: "shuffled", phases: 4 } } as never, ["web/"]),
@@ -62,8 +79,18 @@ const PAGES: Readonly<Record<string, () => string>> = {
   arena: arenaPage,
   evaluation: () =>
     evaluationReport(madeRun(1), { against: madeRun(2), pieces: (text) => text.match(/\s?\S{1,4}|\s/g) ?? [] }),
+  law: once(lawPage),
   tokens: () => tokensAsHtml(words, "Tokens of a text"),
 };
+
+/** Renders a page of several tests once. */
+function once<T>(render: () => Promise<T>): () => Promise<T> {
+  let rendered: Promise<T> | undefined;
+  return () => {
+    rendered ??= render();
+    return rendered;
+  };
+}
 
 const ranking = (): Ranking => ({
   ...{ method: "bt", confidence: 0.95, intervals: "sandwich", votes: 400, warnings: ["a warning"] },
@@ -92,9 +119,9 @@ for (const [name, render] of Object.entries(PAGES)) {
     [1100, false],
   ])(
     `${name}: readable and accessible at %i pixels, dark %s (needs Chromium in the PATH)`,
-    (width, dark) => {
+    async (width, dark) => {
       const clean = { dark, width, overflow: 0, wide: [], fetched: [], small: 0, violations: [] };
-      expect(look(name, render(), width, dark)).toEqual(clean);
+      expect(look(name, await render(), width, dark)).toEqual(clean);
     },
     90_000,
   );

@@ -40,6 +40,25 @@ describe("benchmark", { timeout: SLOW_BUILD }, () => {
     expect(result.job_tokens_per_second).toBeGreaterThan(0);
   });
 
+  it("times a prompt and several streams, with weights in blocks", async () => {
+    const result = await benchmark({
+      what: "inference",
+      type: "q8_0",
+      streams: 2,
+      promptTokens: 40,
+      steps: 3,
+      threads: 2,
+    });
+    if (!("time_to_first_token_ms" in result)) throw new Error("another benchmark ran");
+    expect(result).toMatchObject({ type: "q8_0", streams: 2, prompt_tokens: 40, steps: 3 });
+    expect(result.prefill_tokens_per_second).toBeCloseTo(40_000 / result.time_to_first_token_ms, 6);
+    expect(result.decode_tokens_per_second).toBeGreaterThan(0);
+    await expect(benchmark({ what: "inference", type: "q4_k" })).rejects.toThrow(
+      /q4_k need rows of whole blocks of 256 values/,
+    );
+    await expect(benchmark({ what: "inference", type: "stored" })).rejects.toThrow(/has no stored blocks/);
+  });
+
   it("times the matrix products of a layer, and attention", async () => {
     for (const what of ["gemm", "attention"] as const) {
       const result = await benchmark({ what, ...small });

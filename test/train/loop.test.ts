@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Program } from "../../src/backends/index.js";
 import { defineModel } from "../../src/model/index.js";
+import { oneRank } from "../../src/train/distributed/ranks.js";
 import {
   batchesOf,
   createLoader,
@@ -70,6 +71,7 @@ function idleProgram(
     terms: [{ name: "token", weight: 1 }],
     metrics: [],
     maxima: [],
+    ...{ ranks: oneRank, sharded: null, bytes: 0, dispose: () => {} },
   };
 }
 

@@ -16,6 +16,7 @@ import {
   restoreCheckpoint,
   saveCheckpoint,
   step,
+  storedState,
   type TrainableParameter,
   type Trainer,
   type TrainingBatch,
@@ -216,8 +217,8 @@ describe.each([
       await expect(program.read(`moment1.${name}`)).rejects.toThrow(/has no tensor/);
     }
 
-    const saved = ({ program, trainable: own }: TrainingProgram) => ({
-      ...{ program, format: trainableFormat(program, own), state: optimizerState(own, optimizer) },
+    const saved = (training: TrainingProgram) => ({
+      ...{ format: trainableFormat(training.program, training.trainable), state: storedState(training) },
     });
     const identity = { seconds: 1, run: "r", validationLoss: null };
     for (let index = 0; index < 5; index++) {

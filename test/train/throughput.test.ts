@@ -1,12 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { createWatch } from "../../src/train/throughput.js";
+import { createWatch, type Deadline } from "../../src/train/throughput.js";
 
 /** Runs steps of `secondsOf` seconds, with an aim of 100 s and a limit of 120 s; returns the time of the end. */
-function run(steps: number, secondsOf: (time: number) => number): { time: number; end: number; cuts: number } {
+function run(
+  steps: number,
+  secondsOf: (time: number) => number,
+  after?: Deadline["after"],
+): { time: number; end: number; cuts: number } {
   let time = 0;
   let end = steps;
   let cuts = 0;
-  const watch = createWatch({ aim: 100, limit: 120 }, 0, () => time);
+  const watch = createWatch({ aim: 100, limit: 120, after }, 0, () => time);
   for (let step = 1; step <= end; step++) {
     time += secondsOf(time);
     const next = watch(step, end);
@@ -38,5 +42,14 @@ describe("a run with a deadline", () => {
     expect(time).toBeLessThanOrEqual(121);
     expect(time).toBeGreaterThan(75);
     expect(end).toBeLessThan(1000);
+  });
+
+  it("leaves time for what follows, which a slow machine slows, too", () => {
+    const after = { milliseconds: 20, plannedStep: 0.1 };
+    expect(run(800, () => 0.1, after)).toMatchObject({ end: 800, cuts: 0 });
+    const { time, cuts } = run(800, (now) => (now < 40 ? 0.1 : 0.2), after);
+    expect(cuts).toBeGreaterThan(0);
+    expect(time + 2 * 20).toBeLessThanOrEqual(121);
+    expect(time).toBeGreaterThan(55);
   });
 });

@@ -114,8 +114,15 @@ interface Recipe {
 
 async function recipe({ set, compiler, slot }: Tools): Promise<Recipe> {
   if (!compiler) return { flags: [...WASM_FLAGS, ...set.flags], link: wasmLink(slot), end: "" };
-  if (emulator()) return { flags: [...EMULATED_FLAGS, ...set.flags], link: [], end: await runner() };
-  return { flags: nativeFlags(set, compiler.native), link: [], end: "" };
+  const extensions = extensionFlags(set, compiler);
+  if (emulator()) return { flags: [...EMULATED_FLAGS, ...set.flags, ...extensions], link: [], end: await runner() };
+  return { flags: [...nativeFlags(set, compiler.native), ...extensions], link: [], end: "" };
+}
+
+/** Flags of the extensions that this machine has; none with `QUERN_EXTENSIONS=none`. */
+function extensionFlags({ extensions = [] }: InstructionSet, { macros }: Compiler): string[] {
+  if (process.env.QUERN_EXTENSIONS === "none") return [];
+  return extensions.flatMap(({ flag, macro }) => (macros.has(macro) ? [flag] : []));
 }
 
 function suffixOf(compiler: Compiler | null): string {

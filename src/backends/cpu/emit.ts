@@ -7,9 +7,11 @@
 import { readFileSync } from "node:fs";
 import {
   type Buffer,
+  buffersOf,
   type CompiledGraph,
   type ComputeDType,
   costOf,
+  flatten,
   type Kernel,
   type KernelCost,
   type LoopKernel,
@@ -17,9 +19,10 @@ import {
   type RowView,
   type TemplateKernel,
 } from "../../compiler/index.js";
+import { type DType, isBlocked, isOp } from "../../tensor/index.js";
 import type { InstructionSet } from "./instruction-sets.js";
-import { emitLoop, flatten, Parameters } from "./loop.js";
-import { type TemplateOp, templates } from "./templates.js";
+import { emitLoop, Parameters } from "./loop.js";
+import { blockType, type TemplateOp, templates } from "./templates.js";
 
 /** Types and inlined functions, included in every program. */
 const INLINE_FILES = ["platform", "vector", "bf16", "storage"];
@@ -38,10 +41,13 @@ const TEMPLATE_FILES = [
   "gather",
   "rope",
 ];
+/** Products and embeddings whose weights are stored in blocks or 16 bits; most programs have none, and they take long to compile. */
+const BLOCK_FILES = ["int8", "blocks", "blocks_tiles", "blocks_embedding"];
+const HALF_FILES = ["half"];
 
 export interface Emitted {
   readonly source: string;
-  /** C that is compiled separately and linked; the same for all programs of an instruction set and dtype. */
+  /** C that is compiled separately and linked; the same for most programs of an instruction set and dtype. */
   readonly templates: string;
   /** Number of distinct kernels. */
   readonly kernels: number;
@@ -57,6 +63,17 @@ interface Emission {
   readonly scratch: string;
 }
 
+/** The types of weights that the graph multiplies or looks up, other than f32, in alphabetical order. */
+function storedWeights(graph: CompiledGraph): DType[] {
+  const kernels = [...graph.entries.values()].flat();
+  const types = kernels.flatMap((kernel) =>
+    kernel.kind === "template" && (isOp(kernel.node, "matmul") || isOp(kernel.node, "embedding"))
+      ? kernel.node.inputs.flatMap(({ dtype }) => (dtype === "f32" || dtype === "i32" ? [] : [dtype]))
+      : [],
+  );
+  return [...new Set(types)].sort();
+}
+
 /** @param threads threads of the program's pool, including the caller */
 export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: number): Emitted {
   const functions = new Map<string, { name: string; text: string }>();
@@ -65,8 +82,8 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
   const costs: KernelCost[] = [];
   const numbers = new Map(graph.memory.variables.map((buffer, i) => [buffer, i] as const));
   for (const [entryName, kernels] of graph.entries) {
-    const calls = kernels.map((kernel) => {
-      const emission = emitKernel(kernel, graph.dtype, set);
+    const calls = kernels.map((kernel, i) => {
+      const emission = emitKernel(kernel, kernels[i - 1], graph.dtype, set);
       scratch.add(emission.scratch);
       const known = functions.get(emission.text) ?? { name: `${emission.stem}_${functions.size}`, text: emission.text };
       functions.set(emission.text, known);
@@ -85,10 +102,17 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
   }
   const names = [...graph.entries.keys()].map(identifier);
   const bindings = Math.ceil((8 * (1 + graph.memory.variables.length)) / 64) * 64;
-  const templates = TEMPLATE_FILES.map(templateText).join("\n");
+  const weights = storedWeights(graph);
+  const templates = [
+    ...TEMPLATE_FILES,
+    ...(weights.some(isBlocked) ? BLOCK_FILES : []),
+    ...(weights.some((dtype) => !isBlocked(dtype)) ? HALF_FILES : []),
+  ]
+    .map(templateText)
+    .join("\n");
   const source = [
     `// Emitted by Quern for ${set.name}, ${threads} threads.`,
-    ...macrosOf(set, graph.dtype),
+    ...macrosOf(set, weights, graph),
     ...INLINE_FILES.map(templateText),
     "\n// ---- templates, compiled separately\n",
     ...prototypesOf(templates),
@@ -114,7 +138,7 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
   ].join("\n");
   const library = [
     `// Quern's templates for ${set.name}.`,
-    ...macrosOf(set, graph.dtype),
+    ...macrosOf(set, weights, graph),
     ...INLINE_FILES.map(templateText),
     templates,
   ];
@@ -142,7 +166,7 @@ function entryFunctions(name: string, lines: readonly string[]): string {
   ].join("\n");
 }
 
-const macrosOf = (set: InstructionSet, dtype: ComputeDType) => [
+const macrosOf = (set: InstructionSet, weights: readonly DType[], { dtype, entries }: CompiledGraph) => [
   "#define _GNU_SOURCE // for sched_getcpu",
   `#define QN_VL ${set.vectorLength}`,
   `#define QN_MR ${set.tileRows}`,
@@ -150,8 +174,23 @@ const macrosOf = (set: InstructionSet, dtype: ComputeDType) => [
   `#define QN_PAIRS ${set.bf16Products ? 1 : 0}`,
   `#define QN_TILES ${set.tiles && dtype === "bf16" ? 1 : 0}`,
   `#define QN_BF16 ${dtype === "bf16" ? 1 : 0}`,
+  // Tiles of int8 have their own flag (instruction-sets.ts); without instructions, they are the twin.
+  `#define QN_TILE_TWIN ${set.tiles && set.onRequest ? 1 : 0}`,
+  `#define QN_BLOCK_TYPES (0${weights
+    .filter(isBlocked)
+    .map((type) => ` | 1 << ${blockType(type)}`)
+    .join("")})`,
+  `#define QN_SMALL_CACHE ${hasSmallCache(entries) ? 1 : 0}`,
   "#define QN_THREADS 1",
 ];
+
+/** Whether some keys and values are stored in another type than f32. */
+const hasSmallCache = (entries: CompiledGraph["entries"]) =>
+  [...entries.values()]
+    .flat()
+    .some(
+      (kernel) => kernel.kind === "template" && isOp(kernel.node, "attention") && kernel.node.inputs[1].dtype !== "f32",
+    );
 
 const templateText = (name: string) =>
   `\n// ---- ${name}.h\n${readFileSync(new URL(`./templates/${name}.h`, import.meta.url), "utf8")}`;
@@ -186,8 +225,24 @@ static __attribute__((destructor)) void print_times(void) {
 
 const identifier = (name: string) => name.replace(/[^A-Za-z0-9_]/g, "_");
 
-function emitKernel(kernel: Kernel, dtype: ComputeDType, set: InstructionSet): Emission {
-  return kernel.kind === "loop" ? emitLoopKernel(kernel) : emitTemplateKernel(kernel, dtype, set);
+function emitKernel(kernel: Kernel, before: Kernel | undefined, dtype: ComputeDType, set: InstructionSet): Emission {
+  if (kernel.kind === "loop") return emitLoopKernel(kernel);
+  return emitTemplateKernel(kernel, dtype, set, leavesRounded(before, kernel));
+}
+
+/** Whether the kernel before rounded the same rows for weights of the same type: queries, keys and values have one input. */
+function leavesRounded(before: Kernel | undefined, { node, operands, operandViews }: TemplateKernel): boolean {
+  return (
+    before?.kind === "template" &&
+    isOp(node, "matmul") &&
+    isOp(before.node, "matmul") &&
+    isBlocked(node.inputs[1].dtype) &&
+    before.node.inputs[1].dtype === node.inputs[1].dtype &&
+    before.operands[0] === operands[0] &&
+    before.operandViews[0]?.offset === operandViews[0]?.offset &&
+    before.node.outputs[0].shape[0] === node.outputs[0].shape[0] &&
+    !buffersOf(before).writes.includes(operands[0] as Buffer)
+  );
 }
 
 function emitLoopKernel({ body }: LoopKernel): Emission {
@@ -201,7 +256,12 @@ function emitLoopKernel({ body }: LoopKernel): Emission {
 /** With tiles an epilogue's block has 64 columns: too few for the hardware's prefetcher. */
 const PREFETCHED_ROWS = 8;
 
-function emitTemplateKernel(kernel: TemplateKernel, dtype: ComputeDType, { tiles }: InstructionSet): Emission {
+function emitTemplateKernel(
+  kernel: TemplateKernel,
+  dtype: ComputeDType,
+  { tiles }: InstructionSet,
+  isRounded: boolean,
+): Emission {
   const emit = templates[kernel.node.op as TemplateOp];
   if (!emit) throw new Error(`${kernel.node.op} has no template`);
   const parameters = new Parameters();
@@ -219,9 +279,13 @@ function emitTemplateKernel(kernel: TemplateKernel, dtype: ComputeDType, { tiles
     const ahead = tiles && dtype === "bf16" ? PREFETCHED_ROWS : 0;
     epilogue = `${emitLoop(kernel.epilogue, parameters, ahead).block("NAME_epilogue")}\n`;
   }
-  const from = (at: string, view: RowView | null) => (view && view.offset > 0 ? `(${at} + ${view.offset})` : at);
+  const from = (buffer: Buffer, view: RowView | null) => {
+    if (!view || view.offset === 0) return at(buffer);
+    if (buffer.dtype === "bf16") return `(float *)((unsigned short *)${at(buffer)} + ${view.offset})`;
+    return `(${at(buffer)} + ${view.offset})`;
+  };
   const call = emit(kernel, {
-    operand: (i) => from(at(operand(i)), kernel.operandViews[i]),
+    operand: (i) => from(operand(i), kernel.operandViews[i]),
     ids: (i) => `(const int *)${at(operand(i))}`,
     index: (i) => {
       const value = kernel.operands[i];
@@ -234,11 +298,13 @@ function emitTemplateKernel(kernel: TemplateKernel, dtype: ComputeDType, { tiles
     },
     result: (i) => {
       const buffer = kernel.results[i];
-      return buffer === null ? "0" : from(at(buffer), kernel.resultViews[i]);
+      return buffer === null ? "0" : from(buffer, kernel.resultViews[i]);
     },
+    block: kernel.inBlocks ? `${parameters.index(kernel.results[0] as Buffer)}, ${parameters.buffers.length}` : "0, 0",
     scratch: `p[${parameters.buffers.length}]`,
     bf16: dtype === "bf16" && multipliesInBf16(kernel.node) ? 1 : 0,
     epilogue: kernel.epilogue ? "NAME_epilogue" : "0",
+    isRounded: isRounded ? 1 : 0,
   });
   const text = `${epilogue}static void NAME(float *const *p) {\n  ${call.statement}\n}\n`;
   const stem = kernel.node.op.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

@@ -1,8 +1,8 @@
 /** @file The `cpu` backend: compiles C with the system's compiler, or to WebAssembly with clang if there is none. */
 import { join } from "node:path";
-import { HOST_LIMITS } from "../../compiler/index.js";
+import { HOST_LIMITS, type Limits } from "../../compiler/index.js";
 import { QuernError } from "../../errors.js";
-import { DTYPE_BYTES, sizeOf, type TensorType } from "../../tensor/index.js";
+import { type BlockDType, bytesOf, type TensorType } from "../../tensor/index.js";
 import {
   type Backend,
   type DeviceTensor,
@@ -12,16 +12,17 @@ import {
   Storage,
   type Target,
 } from "../backend.js";
-import { arrayOf } from "../slots.js";
+import { elementsAt } from "../slots.js";
 import { build, clangVersion, keyOfTools, libraryOf, SOURCE_FILE, type Tools } from "./build.js";
 import { emitProgram } from "./emit.js";
 import { emulator, loadEmulated } from "./emulated.js";
-import type { InstructionSet } from "./instruction-sets.js";
+import { INSTRUCTION_SETS, type InstructionSet } from "./instruction-sets.js";
 import type { Block, Loaded } from "./loaded.js";
 import { loadNative } from "./native.js";
 import { bf16Pays, fastestInBf16, limitOf, measurePeak, peakOnce } from "./peak.js";
 import { type Compiler, chooseSet, defaultThreads, findCompiler, runnableSets } from "./toolchain.js";
 import { refuseWasmPlan, WasmHeap } from "./wasm.js";
+import { isRearranged, rearrange, storedBytes } from "./weight-layout.js";
 
 export interface CpuOptions {
   /** Number of threads. Default: `QUERN_THREADS`, else all cores. */
@@ -46,6 +47,12 @@ interface CpuImage extends Image {
   readonly threads: number;
   readonly heap: WasmHeap | null;
 }
+
+/** Limits of the programs of an instruction set, by name; those of the host for any other target. */
+export const limitsOfSet = (target: string | undefined): Limits => ({
+  ...HOST_LIMITS,
+  storesBf16: INSTRUCTION_SETS.some(({ name, tiles }) => name === target && tiles),
+});
 
 export const cpu: Backend<CpuOptions, CpuTarget> = {
   name: "cpu",
@@ -88,7 +95,7 @@ export const cpu: Backend<CpuOptions, CpuTarget> = {
     }
   },
 
-  limits: () => HOST_LIMITS,
+  limits: ({ tools }) => limitsOfSet(tools.set.name),
 
   async lower(graph, { tools, threads }, folder) {
     const emitted = emitProgram(graph, tools.set, threads);
@@ -164,15 +171,31 @@ function load({ folder, layout, slots }: Loadable, { tools, threads }: CpuTarget
   return loadEmulated(
     command,
     library,
-    layout.variables.map((name) => bytesOf(slots.get(name)?.type as TensorType)),
+    layout.variables.map((name) => storedBytes(slots.get(name)?.type as TensorType)),
   );
 }
 
-const bytesOf = ({ shape, dtype }: TensorType) => DTYPE_BYTES[dtype] * sizeOf(shape);
+function viewOf(block: Block, offset: number, type: TensorType) {
+  return elementsAt(type, ...block.piece(offset, bytesOf(type)));
+}
 
-function viewOf(block: Block, offset: number, { dtype, shape }: TensorType) {
-  const [memory, start] = block.piece(offset, bytesOf({ dtype, shape }));
-  return new arrayOf[dtype](memory as ArrayBuffer, start, sizeOf(shape));
+/** A variable in blocks, whose memory has the kernels' layout. */
+function blockedTensor(type: TensorType, storage: Storage, block: Block, offset: number): DeviceTensor {
+  const groups = () => {
+    const [memory, start] = block.piece(offset, storedBytes(type));
+    return new Uint8Array(memory, start, storedBytes(type));
+  };
+  const dtype = type.dtype as BlockDType;
+  return {
+    type,
+    storage,
+    write: (elements) => rearrange(dtype, type.shape[1], elements as Uint8Array, groups(), "to groups"),
+    async read() {
+      const rows = new Uint8Array(bytesOf(type));
+      rearrange(dtype, type.shape[1], rows, groups(), "to rows");
+      return rows;
+    },
+  };
 }
 
 /** A variable and its location in memory. */
@@ -197,7 +220,7 @@ function createImage(
   layout.variables.forEach((name, number) => {
     const variable = (shared.get(name) ?? own.variables.get(name)) as Variable;
     tensors.set(name, variable);
-    loaded.bind(number, variable.block, variable.offset, bytesOf(variable.type));
+    loaded.bind(number, variable.block, variable.offset, storedBytes(variable.type));
   });
   for (const [i, offset] of layout.tables) {
     const data = tables[i];
@@ -221,7 +244,7 @@ function createImage(
       if (known) return known;
       // An input that no kernel reads has no place in the arena; its value is stored here.
       const type = typeOf(name);
-      const tensor = hostTensor(type, null, () => new arrayOf[type.dtype](sizeOf(type.shape)));
+      const tensor = hostTensor(type, null, () => elementsAt(type, new ArrayBuffer(bytesOf(type))));
       tensors.set(name, tensor);
       return tensor;
     },
@@ -239,14 +262,20 @@ function placeVariables(names: readonly string[], typeOf: (name: string) => Tens
   let bytes = 0;
   for (const name of names) {
     offsets.push(bytes);
-    bytes += Math.ceil(bytesOf(typeOf(name)) / alignment) * alignment;
+    bytes += Math.ceil(storedBytes(typeOf(name)) / alignment) * alignment;
   }
   const block = loaded.allocate(bytes);
   const storage = new Storage(() => block.free());
   names.forEach((name, i) => {
     const type = typeOf(name);
-    const tensor = hostTensor(type, storage, () => viewOf(block, offsets[i], type));
-    variables.set(name, { ...tensor, block, offset: offsets[i] });
+    const tensor = isRearranged(type)
+      ? blockedTensor(type, storage, block, offsets[i])
+      : hostTensor(type, storage, () => viewOf(block, offsets[i], type));
+    const part = (piece: TensorType, from: number): Variable => {
+      const offset = offsets[i] + bytesOf({ ...piece, shape: [from] });
+      return { ...hostTensor(piece, storage, () => viewOf(block, offset, piece)), block, offset };
+    };
+    variables.set(name, { ...tensor, block, offset: offsets[i], ...(type.dtype === "f32" && { part }) });
   });
   return { variables, bytes };
 }

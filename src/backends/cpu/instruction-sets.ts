@@ -18,12 +18,16 @@ export interface InstructionSet {
   readonly flags: readonly string[];
   /** Macros that the compiler defines with -march=native on machines that support it. */
   readonly requires: readonly string[];
+  /** Flags for products of int8 and f16, added if the machine defines the macro. `QUERN_EXTENSIONS=none` leaves them out. */
+  readonly extensions?: readonly { readonly flag: string; readonly macro: string }[];
   /** Runs everywhere, slowly: used only if requested by name. */
   readonly onRequest?: true;
 }
 
 const AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mprefer-vector-width=512"];
 const AVX512_MACROS = ["__AVX512F__", "__AVX512BW__", "__AVX512DQ__", "__AVX512VL__", "__FMA__"];
+
+const VNNI = { flag: "-mavx512vnni", macro: "__AVX512VNNI__" };
 
 export const INSTRUCTION_SETS: readonly InstructionSet[] = [
   // Linux grants the tile registers only on request (tile-permission.ts).
@@ -36,6 +40,7 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     tiles: true,
     flags: [...AVX512, "-mavx512bf16", "-mamx-tile", "-mamx-bf16"],
     requires: [...AVX512_MACROS, "__AVX512BF16__", "__AMX_TILE__", "__AMX_BF16__"],
+    extensions: [VNNI, { flag: "-mamx-int8", macro: "__AMX_INT8__" }],
   },
   {
     name: "avx512bf16",
@@ -46,6 +51,7 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     tiles: false,
     flags: [...AVX512, "-mavx512bf16"],
     requires: [...AVX512_MACROS, "__AVX512BF16__"],
+    extensions: [VNNI],
   },
   {
     name: "avx512",
@@ -56,6 +62,7 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     tiles: false,
     flags: AVX512,
     requires: AVX512_MACROS,
+    extensions: [VNNI],
   },
   {
     name: "avx2",
@@ -66,6 +73,10 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     tiles: false,
     flags: ["-mavx2", "-mfma"],
     requires: ["__AVX2__", "__FMA__"],
+    extensions: [
+      { flag: "-mf16c", macro: "__F16C__" },
+      { flag: "-mavxvnni", macro: "__AVXVNNI__" },
+    ],
   },
   // 32 registers: 24 accumulators, 4 vectors of B and the rest for A.
   {
@@ -77,6 +88,7 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     tiles: false,
     flags: ["-march=armv8.2-a+bf16"],
     requires: ["__aarch64__", "__ARM_NEON", "__ARM_FEATURE_BF16_VECTOR_ARITHMETIC"],
+    extensions: [{ flag: "-march=armv8.2-a+bf16+dotprod", macro: "__ARM_FEATURE_DOTPROD" }],
   },
   {
     name: "neon",
@@ -87,6 +99,7 @@ export const INSTRUCTION_SETS: readonly InstructionSet[] = [
     tiles: false,
     flags: [],
     requires: ["__aarch64__", "__ARM_NEON"],
+    extensions: [{ flag: "-march=armv8.2-a+dotprod", macro: "__ARM_FEATURE_DOTPROD" }],
   },
   // The same products with the same bits in portable C, for tests on any machine.
   {

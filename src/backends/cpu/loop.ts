@@ -1,6 +1,6 @@
 /** @file Emits C for a fused loop: a function for one block of rows and columns, and the call that runs all blocks. */
 import type { Access, Buffer, LoopBody, LoopResult, LoopValue } from "../../compiler/index.js";
-import { type BinaryOp, type DType, isFloat, type UnaryOp } from "../../tensor/index.js";
+import { type BinaryOp, isFloat, type NumberDType, type UnaryOp } from "../../tensor/index.js";
 
 /** Elements per block: enough to outweigh scheduling, few enough to spread over cores. */
 const BLOCK = 8192;
@@ -19,6 +19,7 @@ const infix =
 
 /** C expression of each element-wise operation over vectors. */
 const expressions: { readonly [O in UnaryOp | BinaryOp | "where"]: Expression } = {
+  again: (x) => x,
   neg: (x) => `-${x}`,
   exp: call("qn_exp"),
   log: call("qn_log"),
@@ -39,20 +40,23 @@ const expressions: { readonly [O in UnaryOp | BinaryOp | "where"]: Expression } 
 };
 
 /** Casts a value between dtypes: floats are float lanes, integers the bits of an i32 in each lane. */
-function castTo(from: DType, to: DType, x: string): string {
+function castTo(from: NumberDType, to: NumberDType, x: string): string {
   if (!isFloat(from) && !isFloat(to)) return to === "u8" ? `qn_int_to_u8(${x})` : x;
   const float = isFloat(from) ? x : `qn_float_of_int(${x})`;
   return to === "f32" ? float : `qn_to_${to}(${float})`;
 }
 
 /** C type of an element in memory, and the suffix of its load and store functions (templates/storage.h). */
-const stored: { readonly [D in DType]: { readonly type: string; readonly suffix: string } } = {
+const stored: { readonly [D in NumberDType]: { readonly type: string; readonly suffix: string } } = {
   f32: { type: "float", suffix: "" },
   bf16: { type: "unsigned short", suffix: "_bf16" },
   f16: { type: "unsigned short", suffix: "_f16" },
   i32: { type: "int", suffix: "_i32" },
   u8: { type: "unsigned char", suffix: "_u8" },
 };
+
+/** Loops access no blocks: shape rules keep them to products and look-ups. */
+const storedAs = ({ dtype }: Buffer) => stored[dtype as NumberDType];
 
 /** A C literal that parses to exactly this float. */
 export function cFloat(value: number): string {
@@ -79,48 +83,6 @@ export interface EmittedLoop {
   readonly run: (name: string) => string;
   /** Scratch in floats, for partial sums of blocks. */
   readonly scratch: number;
-}
-
-/**
- * Turns a loop that only accesses whole tensors elementwise into one long row, because the rows of a narrow matrix would leave
- * vectors half empty.
- */
-export function flatten(body: LoopBody): LoopBody {
-  const size = body.rows * body.columns;
-  const whole = (access: Access) =>
-    access.buffer.size === size &&
-    access.offset === 0 &&
-    access.columnStride === (body.columns === 1 ? 0 : 1) &&
-    (body.rows === 1 ? access.rows.length === 0 : access.rows.length === 1) &&
-    access.rows.every((term) => term.divide === 1 && term.modulo === 0 && term.stride === body.columns);
-  const single = (access: Access) => access.rows.length === 0 && access.columnStride === 0;
-  const flat = (access: Access): Access =>
-    whole(access) && size > 1 ? { ...access, rows: [], columnStride: 1 } : access;
-  const possible =
-    body.values.every(
-      (value) =>
-        value.op !== "rowSum" &&
-        value.op !== "rowMax" &&
-        (value.op !== "load" || whole(value.access) || single(value.access)),
-    ) && body.results.every((result) => result.kind === "fullSum" || (result.kind === "store" && whole(result.access)));
-  if (!possible) return body;
-  const varies: boolean[] = [];
-  return {
-    rows: 1,
-    columns: size,
-    values: body.values.map((value, i): LoopValue => {
-      if (value.op === "load") {
-        const access = flat(value.access);
-        varies[i] = access.columnStride !== 0;
-        return { ...value, access, varies: varies[i] };
-      }
-      varies[i] = value.op !== "literal" && value.operands.some((operand) => varies[operand]);
-      return { ...value, varies: varies[i] };
-    }),
-    results: body.results.map((result) =>
-      result.kind === "store" ? { ...result, access: flat(result.access) } : result,
-    ),
-  };
 }
 
 /**
@@ -169,7 +131,7 @@ export function emitLoop(body: LoopBody, parameters: Parameters, prefetchedRows 
       case "load": {
         const { access } = value;
         const base = `${pointer(access)} + ${rowOffset(access)}`;
-        const { suffix } = stored[access.buffer.dtype];
+        const { suffix } = storedAs(access.buffer);
         if (access.columnStride === 0) return `qn_splat${suffix}(*(${base}))`;
         if (access.columnStride === 1) {
           return partial ? `qn_load_n${suffix}(${base} + c, n)` : `qn_load${suffix}(${base} + c)`;
@@ -217,6 +179,7 @@ export function emitLoop(body: LoopBody, parameters: Parameters, prefetchedRows 
       const value = values[i];
       if (prefetchedRows === 0 || value.op !== "load" || value.access.columnStride !== 1) return [];
       const { access } = value;
+      if (access.buffer.size === 0) return []; // a block in scratch
       if (access.rows.length !== 1 || access.rows[0].divide !== 1 || access.rows[0].modulo !== 0) return [];
       const ahead = prefetchedRows * access.rows[0].stride;
       return [`__builtin_prefetch(${pointer(access)} + ${rowOffset(access)} + c + ${ahead});`];
@@ -235,7 +198,7 @@ export function emitLoop(body: LoopBody, parameters: Parameters, prefetchedRows 
         const x = `v${result.value}`;
         if (result.kind === "store") {
           const at = `${pointer(result.access)} + ${rowOffset(result.access)} + c`;
-          const { suffix } = stored[result.access.buffer.dtype];
+          const { suffix } = storedAs(result.access.buffer);
           return partial ? `qn_store_n${suffix}(${at}, ${x}, n);` : `qn_store${suffix}(${at}, ${x});`;
         }
         if (result.kind === "fullSum") return `s${i} += ${partial ? `qn_first(${x}, n, 0.0f)` : x};`;
@@ -259,7 +222,7 @@ export function emitLoop(body: LoopBody, parameters: Parameters, prefetchedRows 
 
   const storeOne = (access: Access, x: string): string => {
     const at = `${pointer(access)} + ${rowOffset(access)}`;
-    const { suffix } = stored[access.buffer.dtype];
+    const { suffix } = storedAs(access.buffer);
     return suffix === "" ? `*(${at}) = ${x}[0];` : `qn_store_n${suffix}(${at}, ${x}, 1);`;
   };
 
@@ -289,7 +252,7 @@ export function emitLoop(body: LoopBody, parameters: Parameters, prefetchedRows 
     const lines = [
       "float *const *p = context;",
       ...used.map((i) => {
-        const { type } = stored[p[i].dtype];
+        const { type } = storedAs(p[i]);
         return type === "float" ? `float *a${i} = p[${i}];` : `${type} *a${i} = (${type} *)p[${i}];`;
       }),
       ...[...partials].map(([i, offset]) =>

@@ -6,12 +6,18 @@
 import {
   type Attributes,
   type BinaryOp,
+  type BlockDType,
   castNumber,
+  type DType,
+  floatToHalf,
+  halfToFloat,
+  isBlocked,
   isFloat,
   type Node,
   type Op,
   optionalInput,
   philox,
+  readBlocks,
   type Shape,
   sizeOf,
   type UnaryOp,
@@ -21,6 +27,8 @@ type Array64 = Float64Array<ArrayBufferLike>;
 export interface Value {
   readonly shape: Shape;
   readonly data: Array64;
+  /** The bytes of blocks, from which `data` was decoded. */
+  readonly stored?: Uint8Array;
 }
 
 /** Applied to each operand of a product before multiplication. */
@@ -41,6 +49,7 @@ const rounded = (x: Value, round: Rounding): Value =>
   round === exact ? x : { shape: x.shape, data: x.data.map(round) };
 
 export const unaryFunctions: { readonly [O in UnaryOp]: (x: number) => number } = {
+  again: (x) => x,
   neg: (x) => -x,
   exp: Math.exp,
   log: Math.log,
@@ -176,6 +185,64 @@ function softmaxRow(
   return { logits, logSumExp, probabilities: logits.map((l) => Math.exp(l - logSumExp)) };
 }
 
+/** a (M,K) · bᵀ, with b (N,K) in blocks and the rows of a rounded to int8. */
+function blockProduct(a: Value, b: Value, dtype: BlockDType): Float64Array {
+  const [[M, K], [N]] = [a.shape, b.shape];
+  const { block, group, quants, scales, minima, d, dmin } = readBlocks(b.stored as Uint8Array, dtype);
+  const x = roundToInt8(Float32Array.from(a.data), block);
+  const c = new Float64Array(M * N);
+  for (let m = 0; m < M; m++) {
+    for (let n = 0; n < N; n++) {
+      for (let k = 0; k < K; k += block) {
+        const [xBlock, wBlock] = [(m * K + k) / block, (n * K + k) / block];
+        let [products, sums] = [0, 0]; // exact integers
+        for (let g = 0; g < block; g += group) {
+          let [product, sum] = [0, 0];
+          for (let i = k + g; i < k + g + group; i++) {
+            product += quants[n * K + i] * x.quants[m * K + i];
+            sum += x.quants[m * K + i];
+          }
+          products += scales[(n * K + k + g) / group] * product;
+          sums += minima[(n * K + k + g) / group] * sum;
+        }
+        c[m * N + n] += x.scales[xBlock] * (d[wBlock] * products - dmin[wBlock] * sums);
+      }
+    }
+  }
+  return c;
+}
+
+/**
+ * Rounds blocks of values to int8, ties to even: value ≈ scale · quant, with scale = largest magnitude / 127. All steps are
+ * in float32, as in the kernels. The scale of blocks of 32 is rounded to f16.
+ */
+function roundToInt8(values: Float32Array, block: number): { quants: Int8Array; scales: Float64Array } {
+  const scales = new Float64Array(values.length / block);
+  const quants = new Int8Array(values.length);
+  for (let b = 0; b < scales.length; b++) {
+    const largest = values.subarray(b * block, (b + 1) * block).reduce((top, x) => Math.max(top, Math.abs(x)), 0);
+    const scale = Math.fround(largest / 127);
+    scales[b] = block === 32 ? halfToFloat(floatToHalf(scale)) : scale;
+    const inverse = largest > TINY ? Math.fround(127 / largest) : 0;
+    for (let i = b * block; i < (b + 1) * block; i++) {
+      const [x, y] = [Math.fround(values[i] * inverse), Math.floor(Math.fround(values[i] * inverse))];
+      quants[i] = x - y > 0.5 || (x - y === 0.5 && y % 2 !== 0) ? y + 1 : y;
+    }
+  }
+  return { quants, scales };
+}
+
+/** Rounds values to those of a cache's dtype. */
+function roundedFor(dtype: DType, values: Array64): Array64 {
+  if (dtype === "bf16" || dtype === "f16") return values.map(castNumber[dtype]);
+  if (dtype !== "q8_0") return values;
+  const { quants, scales } = roundToInt8(Float32Array.from(values), 32);
+  return Float64Array.from(quants, (q, i) => q * scales[Math.floor(i / 32)]);
+}
+
+/** Blocks of smaller values become 0: the inverse of their scale might be infinite. */
+const TINY = Math.fround(1e-30);
+
 export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
   variable: leaf,
   input: leaf,
@@ -255,6 +322,8 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
   max: reduction(Math.max, Number.NEGATIVE_INFINITY),
 
   matmul: (inputs, { transposeA, transposeB }, node, round) => {
+    const { dtype } = node.inputs[1];
+    if (isBlocked(dtype)) return [blockProduct(inputs[0], inputs[1], dtype)];
     const [a, b] = inputs.map((x) => rounded(x, round).data);
     const [M, N] = node.outputs[0].shape;
     const K = inputs[0].shape[transposeA ? 0 : 1];
@@ -413,7 +482,9 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
     return [loss, dx, dw, ...more];
   },
 
-  cacheWrite: ([cache, x, position, rows]) => {
+  cacheWrite: ([cache, x, position, rows], _, node) => {
+    const { dtype } = node.outputs[0];
+    const values = roundedFor(dtype, x.data);
     const [slots, S, G, D] = cache.shape;
     const [B, T] = x.shape;
     const out = cache.data.slice();
@@ -422,7 +493,7 @@ export const evaluators: { readonly [O in Op]: Evaluate<Attributes[O]> } = {
       for (let t = 0; t < T; t++) {
         const [from, at] = [(b * T + t) * G * D, ofRow(position, b) + t];
         if (slot < 0 || slot >= slots || at < 0 || at >= S) continue;
-        out.set(x.data.subarray(from, from + G * D), (slot * S + at) * G * D);
+        out.set(values.subarray(from, from + G * D), (slot * S + at) * G * D);
       }
     }
     return [out];

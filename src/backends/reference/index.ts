@@ -1,6 +1,19 @@
 /** @file The `reference` backend: interprets the traced graph in float64. Tests compare other backends with it. */
 import { type ComputeDType, HOST_LIMITS, multipliesInBf16 } from "../../compiler/index.js";
-import { type Entries, nodesOf, type Op, sizeOf, type Tensor, tensorKey } from "../../tensor/index.js";
+import {
+  bytesOf,
+  type DType,
+  decodeBlocks,
+  type Entries,
+  isBlocked,
+  nodesOf,
+  type Op,
+  type Shape,
+  sizeOf,
+  type Tensor,
+  type TensorType,
+  tensorKey,
+} from "../../tensor/index.js";
 import { type Backend, type DeviceTensor, hostTensor, type Image, type Loadable, Storage } from "../backend.js";
 import { planOf, tracedLayout } from "../compile.js";
 import { createProgram, type Program } from "../program.js";
@@ -37,16 +50,24 @@ export function compileReference(entries: Entries, dtype: ComputeDType = "fp32")
   });
 }
 
+/** Weights in blocks are kept as bytes, caches as numbers. */
+const isWeight = ({ shape, dtype }: TensorType) => isBlocked(dtype) && shape.length === 2;
+
 function openReference({ entries, slots, dtype, shared }: Loadable): Image {
   const storage = new Storage(() => {});
   const tensors = new Map<string, DeviceTensor>();
   let bytes = 0;
   for (const [name, { kind, type }] of slots) {
-    const memory = () => new Float64Array(sizeOf(type.shape));
+    const memory = () => (isWeight(type) ? new Uint8Array(bytesOf(type)) : new Float64Array(sizeOf(type.shape)));
     tensors.set(name, shared.get(name) ?? hostTensor(type, kind === "variable" ? storage : null, memory));
-    if (!shared.has(name)) bytes += 8 * sizeOf(type.shape);
+    if (!shared.has(name)) bytes += isWeight(type) ? bytesOf(type) : 8 * sizeOf(type.shape);
   }
   const memoryOf = (name: string) => tensors.get(name)?.host?.() as Float64Array;
+  const leafOf = (name: string, shape: Shape, dtype: DType): Value => {
+    if (!isBlocked(dtype) || !isWeight({ shape, dtype })) return { shape, data: memoryOf(name) };
+    const stored = tensors.get(name)?.host?.() as Uint8Array;
+    return { shape, stored, data: Float64Array.from(decodeBlocks(stored, dtype)) };
+  };
   return {
     bytes,
     queues: [],
@@ -57,7 +78,8 @@ function openReference({ entries, slots, dtype, shared }: Loadable): Image {
       const lookUp = (tensor: Tensor) => results.get(tensorKey(tensor)) as Value;
       for (const node of nodesOf(entry)) {
         if (node.op === "variable" || node.op === "input") {
-          results.set(`${node.id}.0`, { shape: node.outputs[0].shape, data: memoryOf(nameOf(node)) });
+          const { shape, dtype } = node.outputs[0];
+          results.set(`${node.id}.0`, leafOf(nameOf(node), shape, dtype));
           continue;
         }
         const evaluate = evaluators[node.op] as (typeof evaluators)[Op & "add"];

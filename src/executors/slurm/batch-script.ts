@@ -68,7 +68,7 @@ export function batchScript(
 }
 
 /** Returns the command for a node: the user's, or this Node.js and this Quern, which nodes must see at the same paths. */
-function quernCommand({ command }: ExecutorSettings): string {
+export function quernCommand({ command }: Pick<ExecutorSettings, "command">): string {
   if (command !== undefined) return command;
   const cli = fileURLToPath(builtModule(new URL("../../cli.js", import.meta.url)));
   if (!existsSync(cli))
@@ -77,7 +77,7 @@ function quernCommand({ command }: ExecutorSettings): string {
 }
 
 /** Quotes a path for a line of options. In double quotes, Slurm treats only backslashes and quotes specially. */
-function quoted(path: string): string {
+export function quoted(path: string): string {
   if (/["\\\r\n]/.test(path)) {
     throw new QuernError(
       `a batch script cannot contain the path ${JSON.stringify(path)}; choose one without \\, " and line breaks`,

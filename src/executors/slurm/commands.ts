@@ -108,6 +108,13 @@ export async function largestArray(): Promise<number | undefined> {
   return answer.code === 0 ? configNumber(answer.stdout, "MaxArraySize") : undefined;
 }
 
+/** Returns the ways in which srun can start MPI. */
+export async function mpiPlugins(): Promise<string[]> {
+  const { stdout, stderr } = checked("srun --mpi=list", await call("srun", ["--mpi=list"]));
+  // A title, then one per line; some versions write it all to standard error.
+  return `${stdout}\n${stderr}`.split("\n").flatMap((line) => /^\s*(?:srun:\s*)?(\w+)\s*$/.exec(line)?.[1] ?? []);
+}
+
 /** Slurm's states, grouped by their meaning for a run. */
 export type Phase = "waiting" | "running" | "completed" | "cancelled" | "failed";
 

@@ -10,7 +10,7 @@ import { FAMILIES, type Family, type ModelConfig, problemOf, type RopeScaling } 
 import type { Parameter } from "../parameters.js";
 import type { GgufFile } from "./file.js";
 import { type MetadataReader, readMetadata } from "./metadata.js";
-import { llama3Scaling } from "./rope-factors.js";
+import { type Llama3Settings, llama3Scaling } from "./rope-factors.js";
 
 /** Other values of `general.type`, and what to do about them. */
 const OTHER_TYPES: Readonly<Record<string, string>> = {
@@ -93,8 +93,8 @@ export function interleavedHeads(config: ModelConfig, { name }: Parameter): numb
   return name.includes(".self_attn.k_proj.") ? config.keyValueHeads : 0;
 }
 
-/** Restores the order of the rows of (heads · D, columns), in place. */
-export function restoreRows(values: Float32Array, heads: number, columns: number): void {
+/** Restores the order of the rows of (heads · D, columns), in place. Stored rows have `columns` bytes. */
+export function restoreRows(values: Float32Array | Uint8Array, heads: number, columns: number): void {
   const size = values.length / heads;
   const half = size / columns / 2;
   for (let h = 0; h < heads; h++) {
@@ -170,7 +170,10 @@ export function ggufConfig(
   const rotated = number("rope.dimension_count", headWidth);
   if (rotated !== headWidth) refuse(path, `rotations of ${rotated} of the ${headWidth} dimensions of a head`);
   checked(config, path);
-  const scaling = ropeFactors === null ? ropeScaling(metadata, family) : llama3Scaling(ropeFactors, config, path);
+  const scaling =
+    ropeFactors === null
+      ? ropeScaling(metadata, family)
+      : llama3Scaling(ropeFactors, config, path, statedScaling(metadata));
   return checked({ ...config, ropeScaling: scaling }, path);
 }
 
@@ -194,6 +197,18 @@ function refuseOthers(metadata: MetadataReader): void {
       exitCode: 2,
     });
   }
+}
+
+/** Reads the settings behind `rope_freqs.weight` from a file that Quern wrote; undefined in others. */
+function statedScaling(metadata: MetadataReader): Llama3Settings | undefined {
+  const key = (name: string) => `quern.rope.scaling.${name}`;
+  if (!metadata.has(key("factor"))) return undefined;
+  return {
+    factor: metadata.number(key("factor")),
+    low: metadata.number(key("low_freq_factor")),
+    high: metadata.number(key("high_freq_factor")),
+    original: metadata.number(key("original_context_length")),
+  };
 }
 
 /** Reads the RoPE scaling from the metadata. */

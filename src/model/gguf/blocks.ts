@@ -4,7 +4,8 @@
  * To support another type, add its `decode`. The layouts are those of ggml (`ggml-common.h`, "block_q4_0" and so on). Scales
  * are float16. Products and sums are exact in float64 and rounded once.
  */
-import { halfToFloat } from "../../tensor/index.js";
+import { halfTable } from "./half-table.js";
+import { decodeQ4_K, decodeQ5_K, decodeQ6_K, Q4_K_BYTES, Q5_K_BYTES, Q6_K_BYTES } from "./k-blocks.js";
 
 export interface TensorType {
   readonly name: string;
@@ -21,15 +22,15 @@ export const TENSOR_TYPES: ReadonlyMap<number, TensorType> = new Map<number, Ten
   [1, { name: "F16", block: 1, bytes: 2, decode: decodeF16 }],
   [2, { name: "Q4_0", block: 32, bytes: 18, decode: decodeQ4_0 }],
   [3, { name: "Q4_1", block: 32, bytes: 20, decode: decodeQ4_1 }],
-  [6, { name: "Q5_0", block: 32, bytes: 22 }],
-  [7, { name: "Q5_1", block: 32, bytes: 24 }],
+  [6, { name: "Q5_0", block: 32, bytes: 22, decode: decodeQ5_0 }],
+  [7, { name: "Q5_1", block: 32, bytes: 24, decode: decodeQ5_1 }],
   [8, { name: "Q8_0", block: 32, bytes: 34, decode: decodeQ8_0 }],
   [9, { name: "Q8_1", block: 32, bytes: 40 }],
   [10, { name: "Q2_K", block: 256, bytes: 84 }],
   [11, { name: "Q3_K", block: 256, bytes: 110 }],
-  [12, { name: "Q4_K", block: 256, bytes: 144 }],
-  [13, { name: "Q5_K", block: 256, bytes: 176 }],
-  [14, { name: "Q6_K", block: 256, bytes: 210 }],
+  [12, { name: "Q4_K", block: 256, bytes: Q4_K_BYTES, decode: decodeQ4_K }],
+  [13, { name: "Q5_K", block: 256, bytes: Q5_K_BYTES, decode: decodeQ5_K }],
+  [14, { name: "Q6_K", block: 256, bytes: Q6_K_BYTES, decode: decodeQ6_K }],
   [15, { name: "Q8_K", block: 256, bytes: 292 }],
   [16, { name: "IQ2_XXS", block: 256, bytes: 66 }],
   [17, { name: "IQ2_XS", block: 256, bytes: 74 }],
@@ -54,14 +55,6 @@ export const TENSOR_TYPES: ReadonlyMap<number, TensorType> = new Map<number, Ten
 
 /** Names of the supported types, for messages. */
 export const READABLE_TYPES = [...TENSOR_TYPES.values()].flatMap(({ name, decode }) => (decode ? [name] : []));
-
-let halves: Float32Array | undefined;
-
-/** Returns a table from the bits of a float16 to its float32 value. */
-function halfTable(): Float32Array {
-  halves ??= Float32Array.from({ length: 1 << 16 }, (_, bits) => halfToFloat(bits));
-  return halves;
-}
 
 function decodeF32(stored: Uint8Array, values: Float32Array): void {
   new Uint8Array(values.buffer, values.byteOffset, stored.length).set(stored);
@@ -111,4 +104,29 @@ function decodeQ4_1(stored: Uint8Array, values: Float32Array): void {
       values[out + 16 + i] = d * (pair >> 4) + m;
     }
   }
+}
+
+/** d (f16), 4 bytes with bit 4 of each value, 16 bytes with the low bits as in Q4_0: d·(q − 16) */
+function decodeQ5_0(stored: Uint8Array, values: Float32Array): void {
+  const table = halfTable();
+  for (let at = 0, out = 0; at < stored.length; at += 22, out += 32) {
+    const d = table[stored[at] | (stored[at + 1] << 8)];
+    for (let i = 0; i < 32; i++) values[out + i] = d * (fiveBits(stored, at + 2, i) - 16);
+  }
+}
+
+/** d, m (f16), 4 and 16 bytes as in Q5_0: d·q + m */
+function decodeQ5_1(stored: Uint8Array, values: Float32Array): void {
+  const table = halfTable();
+  for (let at = 0, out = 0; at < stored.length; at += 24, out += 32) {
+    const d = table[stored[at] | (stored[at + 1] << 8)];
+    const m = table[stored[at + 2] | (stored[at + 3] << 8)];
+    for (let i = 0; i < 32; i++) values[out + i] = d * fiveBits(stored, at + 4, i) + m;
+  }
+}
+
+/** Value i of 32, whose high bits are in the 4 bytes at `at`, and low bits in the next 16. */
+function fiveBits(stored: Uint8Array, at: number, i: number): number {
+  const high = (stored[at + (i >> 3)] >> (i & 7)) & 1;
+  return ((stored[at + 4 + (i & 15)] >> ((i >> 4) * 4)) & 15) | (high << 4);
 }

@@ -48,7 +48,8 @@ const OLD_MAGICS = ["lmgg", "fmgg", "tjgg", "algg"];
 const VERSIONS = [2, 3];
 /** Ten times the metadata of models with the largest vocabularies. */
 const MOST_HEADER_BYTES = 256 << 20;
-const LONGEST_NAME = 65_535;
+const LONGEST_KEY = 65_535;
+const LONGEST_TENSOR_NAME = 64;
 const MOST_DIMENSIONS = 4;
 /** Limit of nested lists; the format has none, but no known file nests them. */
 const DEEPEST_LIST = 4;
@@ -234,7 +235,7 @@ async function readHeader(reader: HeaderReader): Promise<Pick<GgufFile, "metadat
   checkCount(reader, tensorCount, 24, "tensors");
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < entryCount; i++) {
-    const key = await reader.text(`the key of metadata entry ${i}`, LONGEST_NAME);
+    const key = await reader.text(`the key of metadata entry ${i}`, LONGEST_KEY);
     if (metadata.has(key)) throw malformed(path, `its metadata has the key ${quoted(key)} twice`);
     const type = await reader.unsigned32(`the type of ${quoted(key)}`);
     metadata.set(key, await readValue(reader, key, type, 0));
@@ -242,8 +243,8 @@ async function readHeader(reader: HeaderReader): Promise<Pick<GgufFile, "metadat
   const infos: Omit<GgufTensor, "end">[] = [];
   for (let i = 0; i < tensorCount; i++) infos.push(await readTensorInfo(reader, i));
   const alignment = metadata.get("general.alignment") ?? DEFAULT_ALIGNMENT;
-  if (typeof alignment !== "number" || !(alignment > 0) || alignment % 8 !== 0) {
-    throw malformed(path, `its general.alignment is ${quoted(String(alignment))}, not a multiple of 8`);
+  if (typeof alignment !== "number" || !(alignment >= 1) || !Number.isInteger(Math.log2(alignment))) {
+    throw malformed(path, `its general.alignment is ${quoted(String(alignment))}, not a power of two`);
   }
   const dataStart = Math.ceil(reader.position / alignment) * alignment;
   return { metadata, tensors: placeTensors(path, infos, { dataStart, alignment, size: reader.size }) };
@@ -333,7 +334,7 @@ async function readNumbers(
 
 /** Reads a tensor's header entry; `begin` is relative to the start of the data. */
 async function readTensorInfo(reader: HeaderReader, index: number): Promise<Omit<GgufTensor, "end">> {
-  const name = await reader.text(`the name of tensor ${index}`, LONGEST_NAME);
+  const name = await reader.text(`the name of tensor ${index}`, LONGEST_TENSOR_NAME);
   const tensor = `tensor ${quoted(name)}`;
   const dimensions = await reader.unsigned32(`the dimensions of ${tensor}`);
   if (dimensions > MOST_DIMENSIONS) {
@@ -347,6 +348,7 @@ async function readTensorInfo(reader: HeaderReader, index: number): Promise<Omit
   return { name, shape, type, begin: await reader.unsigned64(`the offset of ${tensor}`) };
 }
 
+/** Checks what the header says about tensors, then that the file contains their bytes. */
 function placeTensors(
   path: string,
   infos: readonly Omit<GgufTensor, "end">[],
@@ -370,11 +372,14 @@ function placeTensors(
     }
     if (info.begin % alignment !== 0) throw malformed(path, `${tensor} is not aligned to ${alignment} bytes`);
     const begin = dataStart + info.begin;
-    const end = begin + (values / type.block) * type.bytes;
-    if (!(end <= size)) {
-      throw malformed(path, `${tensor} ends at byte ${end}, but the file has ${size} bytes; it may be cut short`);
-    }
-    tensors.set(name, { ...info, begin, end });
+    tensors.set(name, { ...info, begin, end: begin + (values / type.block) * type.bytes });
+  }
+  for (const { name, end } of tensors.values()) {
+    if (end <= size) continue;
+    throw malformed(
+      path,
+      `tensor ${quoted(name)} ends at byte ${end}, but the file has ${size} bytes; it may be cut short`,
+    );
   }
   let before: GgufTensor | undefined;
   for (const tensor of [...tensors.values()].sort((a, b) => a.begin - b.begin || a.end - b.end)) {

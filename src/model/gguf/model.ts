@@ -3,7 +3,7 @@
  */
 import { QuernError } from "../../errors.js";
 import { quoted } from "../../printable.js";
-import { castNumber } from "../../tensor/index.js";
+import { castNumber, type DType } from "../../tensor/index.js";
 import type { ModelConfig } from "../config.js";
 import { parametersOf } from "../parameters.js";
 import type { StoredModel } from "../stored-model.js";
@@ -68,6 +68,16 @@ export async function openGgufModel(path: string): Promise<GgufModel> {
       endOfText: [...new Set(ends.filter((id) => id >= 0 && id < config.vocabSize))],
       warnings: [],
       exactType: () => exactType(file),
+      storedType: (name) => STORED[file.tensors.get(ggufName(family, name))?.type.name ?? ""] ?? "f32",
+      readStored: async (name) => {
+        const parameter = parameters.get(name);
+        const tensor = file.tensors.get(ggufName(family, name));
+        if (parameter === undefined || tensor === undefined) throw new Error(`the file has no parameter ${name}`);
+        const stored = await readBytes(file, tensor);
+        const heads = interleavedHeads(config, parameter);
+        if (heads > 0) restoreRows(stored, heads, stored.length / parameter.shape[0]);
+        return stored;
+      },
       readParameter: async (name) => {
         const parameter = parameters.get(name);
         if (parameter === undefined) throw new Error(`the model has no parameter ${name}`);
@@ -92,6 +102,21 @@ function checkReadable({ name, type }: GgufTensor, path: string): void {
     `the weights ${name} in ${path} are stored as ${type.name}, which Quern does not support; ` +
       `use a file with ${READABLE_TYPES.join(", ")}`,
   );
+}
+
+/** Types whose blocks the engine multiplies as they are stored. */
+const STORED: { readonly [type: string]: DType } = {
+  ...{ F16: "f16", BF16: "bf16" },
+  ...{ Q8_0: "q8_0", Q4_0: "q4_0", Q4_1: "q4_1", Q5_0: "q5_0", Q5_1: "q5_1" },
+  ...{ Q4_K: "q4_k", Q5_K: "q5_k", Q6_K: "q6_k" },
+};
+
+async function readBytes(file: GgufFile, { begin, end }: GgufTensor): Promise<Uint8Array> {
+  const stored = new Uint8Array(end - begin);
+  for (let at = begin; at < end; at += CHUNK) {
+    stored.set(await file.readBytes(at, Math.min(end, at + CHUNK)), at - begin);
+  }
+  return stored;
 }
 
 async function readTensor(file: GgufFile, tensor: GgufTensor): Promise<Float32Array> {

@@ -156,6 +156,14 @@ export async function renderer(
   return Object.assign(render, { source, marksGeneration: /\{%[-+]?\s*generation\s*[-+]?%\}/.test(source) });
 }
 
+/**
+ * Returns the source of the chat template that `renderChat` uses, with or without tools.
+ * @throws QuernError if the tokenizer has none
+ */
+export function chatTemplateSource(tokenizer: Tokenizer, hasTools: boolean): string {
+  return templateOf(tokenizer.parts.config ?? {}, undefined, hasTools);
+}
+
 /** Keys used for a message's reasoning. Most templates read the first, gpt-oss's reads the second. */
 const REASONING = ["reasoning_content", "thinking", "reasoning"] as const;
 

@@ -52,9 +52,13 @@ const spellings = new Map<string, PatternName>(
 spellings.set("'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt2");
 spellings.set("'s|'t|'re|'ve|'m|'ll|'d| ?[\\p{L}]+| ?[\\p{N}]+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt2");
 
+/** Returns the name of a published pattern, given by name or regular expression; undefined for any other. */
+export const publishedPattern = (pattern: string): PatternName | undefined =>
+  isPatternName(pattern) ? pattern : spellings.get(pattern);
+
 /** Returns the hand-written splitter of a published pattern, by name or regular expression; undefined for any other. */
 export function publishedSplitter(pattern: string): Splitter | undefined {
-  const name = isPatternName(pattern) ? pattern : spellings.get(pattern);
+  const name = publishedPattern(pattern);
   return name === undefined ? undefined : { lex: lexers[name], divisible: true };
 }
 

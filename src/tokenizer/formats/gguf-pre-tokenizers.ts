@@ -15,7 +15,12 @@ export interface PreTokenizer {
   readonly wholeFirst?: boolean;
   /** Default of `add_bos_token`. */
   readonly addBos?: boolean;
+  /** The steps of llama.cpp, where they differ from those of the published tokenizers with this name. */
+  readonly inLlamaCpp?: readonly JsonObject[];
 }
+
+/** A pre-tokenizer with its names; the first is the one that Quern writes. */
+export type NamedPreTokenizer = PreTokenizer & { readonly names: readonly string[] };
 
 const split = (pattern: string): JsonObject => ({
   type: "Split",
@@ -36,7 +41,13 @@ const pattern = (source: string): readonly JsonObject[] => [split(source), bytes
 const digits: readonly JsonObject[] = [{ type: "Digits", individual_digits: true }, gpt2];
 const HAN = "[一-龥ࠀ-一가-퟿]+";
 
-const TABLE: readonly (PreTokenizer & { readonly names: readonly string[] })[] = [
+/** llama.cpp's classes for the cased patterns: it tells the case of ASCII letters only, and no marks are letters. */
+const [ANY_UPPER, ANY_LOWER] = ["(?:(?=\\p{L})[^a-z])", "(?:(?=\\p{L})[^A-Z])"];
+const casedWords = (after: string) =>
+  `[^\\r\\n\\p{L}\\p{N}]?${ANY_UPPER}*${ANY_LOWER}+${after}|[^\\r\\n\\p{L}\\p{N}]?${ANY_UPPER}+${ANY_LOWER}*${after}`;
+const SYMBOLS = `| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${SPACES}`;
+
+export const GGUF_PRE_TOKENIZERS: readonly NamedPreTokenizer[] = [
   {
     names: [
       ...["gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "jina-v2-es", "jina-v2-de", "a.x-4.0", "mellum"],
@@ -70,15 +81,19 @@ const TABLE: readonly (PreTokenizer & { readonly names: readonly string[] })[] =
     ),
     normalizer: { type: "NFC" },
   },
-  { names: ["gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"], steps: pattern(patterns.o200k) },
+  {
+    names: ["gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"],
+    steps: pattern(patterns.o200k),
+    inLlamaCpp: pattern(`${casedWords(`${CONTRACTION}?`)}|\\p{N}{1,3}${SYMBOLS}`),
+  },
   {
     names: ["tekken"],
     steps: pattern(
-      `[^\\r\\n\\p{L}\\p{N}]?${CASED}*${UNCASED}+|[^\\r\\n\\p{L}\\p{N}]?${CASED}+${UNCASED}*|\\p{N}` +
-        `| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${SPACES}`,
+      `[^\\r\\n\\p{L}\\p{N}]?${CASED}*${UNCASED}+|[^\\r\\n\\p{L}\\p{N}]?${CASED}+${UNCASED}*|\\p{N}` + SYMBOLS,
     ),
     wholeFirst: true,
     addBos: true,
+    inLlamaCpp: pattern(`${casedWords("")}|\\p{N}${SYMBOLS}`),
   },
   {
     names: ["seed-coder"],
@@ -113,7 +128,7 @@ const TABLE: readonly (PreTokenizer & { readonly names: readonly string[] })[] =
   },
 ];
 
-const BY_NAME = new Map(TABLE.flatMap((entry) => entry.names.map((name) => [name, entry] as const)));
+const BY_NAME = new Map(GGUF_PRE_TOKENIZERS.flatMap((entry) => entry.names.map((name) => [name, entry] as const)));
 
 /** @throws QuernError for an unknown name */
 export function ggufPreTokenizer(name: string): PreTokenizer {

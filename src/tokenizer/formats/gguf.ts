@@ -13,7 +13,7 @@ import { tokenizerFromJson, tokenizerJsonFrame } from "./tokenizer-json.js";
 type Metadata = ReadonlyMap<string, GgufValue>;
 
 /** `tokenizer.ggml.token_type` */
-const [UNDEFINED, NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED] = [0, 1, 2, 3, 4, 5];
+export const TOKEN_TYPES = { undefined: 0, normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5 } as const;
 
 /** Unsupported values of `tokenizer.ggml.model`. */
 const OTHER_MODELS: Readonly<Record<string, string>> = {
@@ -56,9 +56,11 @@ export async function tokenizerFromGguf(metadata: Metadata): Promise<Tokenizer> 
   const roles = rolesOf(metadata, texts.length);
   const ends = new Set(ENDS.flatMap((role) => roles.get(role) ?? []));
   // Converters fill gaps in the ids with tokens such as [PAD7]; a token without text is also a gap.
-  const isGap = (id: number) => texts[id] === "" || (types[id] === UNUSED && /^\[PAD\d+\]$/.test(texts[id]));
-  const isSpecial = (id: number) => types[id] === CONTROL || types[id] === UNKNOWN || ends.has(id);
-  const isAdded = (id: number) => !isGap(id) && (types[id] === USER_DEFINED || isSpecial(id));
+  const isGap = (id: number) =>
+    texts[id] === "" || (types[id] === TOKEN_TYPES.unused && /^\[PAD\d+\]$/.test(texts[id]));
+  const isSpecial = (id: number) =>
+    types[id] === TOKEN_TYPES.control || types[id] === TOKEN_TYPES.unknown || ends.has(id);
+  const isAdded = (id: number) => !isGap(id) && (types[id] === TOKEN_TYPES.userDefined || isSpecial(id));
 
   const added: AddedToken[] = [];
   for (let id = 0; id < texts.length; id++) {
@@ -67,7 +69,8 @@ export async function tokenizerFromGguf(metadata: Metadata): Promise<Tokenizer> 
     added.push({ id, content: texts[id], ...flags });
   }
   // A token that is special only by its role may result from merges, so it stays in the vocabulary.
-  const mayStandApart = (id: number) => isAdded(id) && types[id] !== NORMAL && types[id] !== UNDEFINED;
+  const mayStandApart = (id: number) =>
+    isAdded(id) && types[id] !== TOKEN_TYPES.normal && types[id] !== TOKEN_TYPES.undefined;
   const apart = firstApart(texts.length, isGap, mayStandApart);
   // Without a prototype, so that a token may be named "__proto__".
   const vocab: Record<string, number> = Object.create(null);

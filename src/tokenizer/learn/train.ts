@@ -15,10 +15,13 @@ import { learnMerges } from "./learn-merges.js";
 import type { TieRule } from "./pair-queue.js";
 import type { PretokenCounts } from "./pretoken-counts.js";
 
+/** The pattern of new tokenizers. llama.cpp splits text by it exactly, which it does not by cl100k's or o200k's. */
+export const DEFAULT_PATTERN: PatternName = "llama3";
+
 export interface TrainTokenizerOptions {
   /** Size of the vocabulary, including special tokens and the 256 bytes. */
   readonly vocabSize: number;
-  /** Pattern that splits texts into pretokens: a published name or a regular expression; default o200k. */
+  /** Pattern that splits texts into pretokens: a published name or a regular expression; default llama3. */
   readonly pattern?: PatternName | (string & {});
   /** Special tokens, which get the first ids; default `<|endoftext|>`. */
   readonly special?: readonly string[];
@@ -46,11 +49,11 @@ export async function trainTokenizer(
 ): Promise<Tokenizer> {
   checkOptions(options);
   // An invalid pattern is a usage error (exit code 2), reported before anything is read.
-  await splitterFor(options.pattern ?? "o200k").catch((error: unknown) => {
+  await splitterFor(options.pattern ?? DEFAULT_PATTERN).catch((error: unknown) => {
     throw error instanceof QuernError ? new QuernError(error.message, { exitCode: 2, cause: error }) : error;
   });
   const counts = await countPretokens(documents, {
-    pattern: options.pattern ?? "o200k",
+    pattern: options.pattern ?? DEFAULT_PATTERN,
     threads: options.threads ?? availableParallelism(),
     signal: options.signal,
     onProgress: options.onProgress,
@@ -90,7 +93,7 @@ async function tokenizerFromCounts(words: PretokenCounts, options: TrainTokenize
     right: Int32Array.from(learned.right),
     merged: Int32Array.from(learned.merged),
   };
-  const pattern = patternSource(options.pattern ?? "o200k");
+  const pattern = patternSource(options.pattern ?? DEFAULT_PATTERN);
   return new Tokenizer({
     model: listedModel(tokens, list, false),
     splitter: await splitterFor(pattern),

@@ -1,13 +1,17 @@
 /** @file The options of `quern bench`. */
 import { z } from "zod";
+import type { WeightType } from "../../infer/index.js";
 
-export const BENCHMARKS = ["train", "decode", "gemm", "attention", "shakespeare"] as const;
+export const BENCHMARKS = ["train", "decode", "inference", "gemm", "attention", "shakespeare"] as const;
+
+const TYPES = ["f32", "stored", "bf16", "f16", "q8_0", "q4_0", "q4_k", "q6_k"] as const satisfies readonly WeightType[];
 
 export const benchOptions = z.object({
   what: z
     .enum(BENCHMARKS)
     .describe(
-      "train: optimizer steps; decode: one sequence or --batch of them, token by token; gemm, attention: single kernels; " +
+      "train: optimizer steps; decode: one sequence or --batch of them, token by token; " +
+        "inference: a prompt and --streams texts with stored weights; gemm, attention: single kernels; " +
         "shakespeare: trains and evaluates nanoGPT's character model for CPUs",
     ),
   preset: z.enum(["gpt2-124m", "llama-3m"]).default("llama-3m").describe("model (ignored by shakespeare)"),
@@ -26,6 +30,20 @@ export const benchOptions = z.object({
     .optional()
     .describe("timed steps, tokens or rounds (default 10; decode 64; shakespeare 2,000)")
     .meta({ value: "N" }),
+  model: z
+    .string()
+    .optional()
+    .describe(
+      "model of inference: a run, a model folder, a .gguf file or hf://OWNER/NAME (default: the preset, untrained)",
+    )
+    .meta({ value: "MODEL" }),
+  type: z
+    .enum(TYPES)
+    .default("f32")
+    .describe("how inference stores matrices in memory; stored keeps the blocks of a .gguf file")
+    .meta({ value: "TYPE" }),
+  streams: z.int().min(1).max(256).default(1).describe("texts that inference decodes at once").meta({ value: "N" }),
+  promptTokens: z.int().min(1).default(512).describe("prompt length of inference, in tokens").meta({ value: "P" }),
   seeds: z.int().min(1).default(3).describe("models that shakespeare trains, one per seed").meta({ value: "N" }),
   text: z
     .array(z.string())

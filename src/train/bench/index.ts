@@ -4,6 +4,7 @@ import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
 import { benchOptions } from "./bench-options.js";
 import { benchmarkDecoding, type DecodingBench } from "./decoding.js";
+import { benchmarkInference, type InferenceBench } from "./inference.js";
 import { benchmarkAttention, benchmarkProducts, type KernelBench } from "./kernels.js";
 import { benchmarkShakespeare, type ShakespeareBench } from "./shakespeare.js";
 import { benchmarkTraining, type TrainingBench } from "./training.js";
@@ -13,7 +14,7 @@ export type BenchOptions = z.input<typeof benchOptions> & {
   readonly onProgress?: OnProgress;
 };
 
-export type BenchResult = TrainingBench | DecodingBench | KernelBench | ShakespeareBench;
+export type BenchResult = TrainingBench | DecodingBench | InferenceBench | KernelBench | ShakespeareBench;
 
 /**
  * Runs one benchmark in this process.
@@ -27,6 +28,8 @@ export async function benchmark(options: BenchOptions): Promise<BenchResult> {
       return benchmarkTraining(o);
     case "decode":
       return benchmarkDecoding(o);
+    case "inference":
+      return benchmarkInference(o);
     case "gemm":
       return benchmarkProducts(o);
     case "attention":

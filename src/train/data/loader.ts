@@ -5,6 +5,7 @@
 import type { Values } from "../../backends/index.js";
 import { QuernError } from "../../errors.js";
 import { randomStream } from "../../model/index.js";
+import { oneRank, type Ranks } from "../distributed/ranks.js";
 import { type Packing, packDocuments, packInOrder } from "./packing.js";
 
 /** Token ids of a text, read by ranges. */
@@ -27,12 +28,19 @@ export interface Batch {
   readonly segments: Int32Array;
 }
 
-/** Groups batches into steps: batch step · accumulate + i is the i-th of the step. */
-export function batchesOf(loader: Pick<Loader, "load">, accumulate: number) {
+/**
+ * Groups batches into steps: batch step · accumulate + i is the i-th of the step. Several ranks are dealt the batches of each step
+ * in turn, so that together they read what one rank reads.
+ */
+export function batchesOf(
+  loader: Pick<Loader, "load">,
+  accumulate: number,
+  { rank, size }: Pick<Ranks, "rank" | "size"> = oneRank,
+) {
   return {
     load: async (step: number): Promise<Values[]> => {
       const batches: Values[] = [];
-      for (let i = 0; i < accumulate; i++) batches.push({ ...(await loader.load(step * accumulate + i)) });
+      for (let i = rank; i < accumulate; i += size) batches.push({ ...(await loader.load(step * accumulate + i)) });
       return batches;
     },
   };

@@ -44,8 +44,11 @@ export interface OptimizerUpdate {
 /** Returns the global gradient norm and the factor that clips it to `clip`; both have shape []. */
 export function clipping(parameters: readonly ParameterStep[], clip: number): { norm: Tensor; scale: Tensor } {
   const norm = sqrt(parameters.map(({ gradient }) => sum(mul(gradient, gradient))).reduce((a, b) => add(a, b)));
-  return { norm, scale: minimum(div(clip, add(norm, 1e-6)), 1) };
+  return { norm, scale: clipScale(norm, clip) };
 }
+
+/** Returns the factor that clips gradients of the global norm `norm` to `clip`; shape []. */
+export const clipScale = (norm: Tensor, clip: number): Tensor => minimum(div(clip, add(norm, 1e-6)), 1);
 
 /** Builds one AdamW step. Each run of the program needs the inputs of `adamwScalars`. */
 export function adamw(parameters: readonly ParameterStep[], options: AdamWOptions): OptimizerUpdate {

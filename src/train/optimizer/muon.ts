@@ -56,19 +56,39 @@ type Kind = Pick<Parameter, "kind">;
 type Layout = Kind & Partial<Pick<Parameter, "storedTransposed">>;
 
 /** Muon updates the projections of the layers. */
-const usesMuon = ({ kind }: Kind) => kind === "projection";
+export const isMuonMatrix = ({ kind }: Kind) => kind === "projection";
+
+/** Returns the FLOPs of the iterations of a step: of an (n, m) matrix with n ≤ m, 4n²m + 2n³ each. */
+export function muonFlops(
+  parameters: readonly (Kind & { readonly shape: readonly number[] })[],
+  { iterations }: Pick<MuonOptions, "iterations"> = MUON_DEFAULTS,
+): number {
+  return parameters.filter(isMuonMatrix).reduce((sum, { shape }) => {
+    const [n, m] = shape.toSorted((a, b) => a - b);
+    return sum + iterations * (4 * n * n * m + 2 * n ** 3);
+  }, 0);
+}
 
 /** Names of a parameter's optimizer state. */
 export const muonStateNames = (name: string, parameter: Kind): readonly string[] =>
-  usesMuon(parameter) ? [`momentum.${name}`] : momentNames(name);
+  isMuonMatrix(parameter) ? [`momentum.${name}`] : momentNames(name);
 
 /** Builds one step for all parameters. Each run of the program needs the inputs of `muonScalars`. */
 export function muon(parameters: readonly (ParameterStep & Layout)[], options: MuonOptions): OptimizerUpdate {
   const { norm, scale } = clipping(parameters, options.adamw.clip);
+  return { assign: muonAssignments(parameters, scale, options), gradientNorm: norm };
+}
+
+/** Builds the assignments for some parameters; the clipping factor is that of all parameters. */
+export function muonAssignments(
+  parameters: readonly (ParameterStep & Layout)[],
+  scale: Tensor,
+  options: MuonOptions,
+): OptimizerUpdate["assign"] {
   const rate = scalar("muon_learning_rate");
   const { momentum, nesterov, decay } = options;
-  const projections = parameters.filter(usesMuon);
-  const rest = parameters.filter((parameter) => !usesMuon(parameter));
+  const projections = parameters.filter(isMuonMatrix);
+  const rest = parameters.filter((parameter) => !isMuonMatrix(parameter));
 
   const assign = projections.flatMap((parameter): [Tensor, Tensor][] => {
     const { name, variable: weight, gradient } = parameter;
@@ -82,7 +102,7 @@ export function muon(parameters: readonly (ParameterStep & Layout)[], options: M
       [before, mean],
     ];
   });
-  return { assign: [...assign, ...adamwAssignments(rest, scale, options.adamw)], gradientNorm: norm };
+  return [...assign, ...adamwAssignments(rest, scale, options.adamw)];
 }
 
 /** Returns the inputs of the update at step `step` (from 1). `rate` is AdamW's learning rate and the default of `muonRate`. */

@@ -32,6 +32,7 @@ const MAY_DIFFER = [
   "from",
   "tokenizer",
   "threads",
+  "zero",
   "saveEvery",
   "keep",
 ];

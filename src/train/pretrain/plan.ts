@@ -3,18 +3,26 @@
  * text, machine and threads give the same bits.
  */
 import { QuernError } from "../../errors.js";
-import { countParameters, defineModel, type ModelConfig, trainingFlopsPerToken } from "../../model/index.js";
+import {
+  activationBytes,
+  countParameters,
+  defineModel,
+  type ModelConfig,
+  trainingFlopsPerToken,
+} from "../../model/index.js";
 import type { TextOrder } from "../data/loader.js";
-import { optimizerOf } from "../optimizer/optimizer.js";
+import { type OptimizerKind, optimizerOf } from "../optimizer/optimizer.js";
 import type { Schedule } from "../optimizer/schedule.js";
 import { identityOf, type RunPlan, validationInterval } from "../run/plan.js";
 import {
   batchFor,
   type Derived,
+  type DialLaw,
   flopsOfModel,
   headsFor,
   learningRateFor,
   MAX_USEFUL_EPOCHS,
+  optimizerFor,
   sizesForFlops,
   vocabularyFor,
   widthOfDepth,
@@ -50,6 +58,7 @@ export interface Sizes {
   readonly batch: number;
   readonly accumulate: number;
   readonly learningRate: number;
+  readonly optimizer: OptimizerKind;
   /** Estimated FLOPs of the whole run. */
   readonly flops: number;
   readonly reasons: Readonly<Record<string, string>>;
@@ -70,11 +79,18 @@ function withReasons() {
 
 /** Returns the compute budget in FLOPs; null if only steps are given, or the peak of the machine is needed but unknown. */
 export function budgetOf(
-  { flops, depth, minutes, steps }: Pick<CheckedPretrainOptions, "flops" | "depth" | "minutes" | "steps">,
+  {
+    flops,
+    depth,
+    minutes,
+    steps,
+    vocabSize,
+  }: Pick<CheckedPretrainOptions, "flops" | "depth" | "minutes" | "steps"> & { readonly vocabSize?: number },
   peakFlops: number | null,
+  law?: DialLaw,
 ): number | null {
   if (flops !== undefined) return flops;
-  if (depth !== undefined) return flopsOfModel({ layers: depth, width: widthOfDepth(depth) });
+  if (depth !== undefined) return flopsOfModel({ layers: depth, width: widthOfDepth(depth), vocabSize }, law);
   // Training reaches about half of the peak.
   if (steps === undefined && peakFlops !== null) return (minutes ?? DEFAULT_MINUTES) * 60 * peakFlops * 0.5;
   return null;
@@ -90,17 +106,27 @@ const UNKNOWN_BUDGET = 4e14;
  * @param textBytes bytes of the training text, or an estimate
  * @param vocabSize size of an existing tokenizer
  * @param base model of continued training, whose sizes are kept
+ * @param law replaces the published constants
+ * @param params size wanted, instead of the best one for the budget
+ * @param ranks processes that divide the batches of a step; the batches given in the options are those of each
  * @throws QuernError for inconsistent sizes
  */
 export function chooseSizes(
   o: CheckedPretrainOptions,
   budget: number | null,
   textBytes: number,
-  { vocabSize, base }: { readonly vocabSize?: number; readonly base?: ModelConfig } = {},
+  by: {
+    readonly vocabSize?: number;
+    readonly base?: ModelConfig;
+    readonly law?: DialLaw;
+    readonly params?: number;
+    readonly ranks?: number;
+  } = {},
 ): Sizes {
+  const { base, law, ranks = 1 } = by;
   const { reasons, choose } = withReasons();
   const flopsForSizes = budget ?? UNKNOWN_BUDGET;
-  const model = base ?? chooseModel(o, flopsForSizes, textBytes, vocabSize, choose);
+  const model = base ?? chooseModel(o, flopsForSizes, textBytes, by, choose);
   if (base !== undefined) reasons.model = `the model of ${o.from}`;
   const sequence = choose("sequence", o.sequence, () =>
     model.sequence < 256
@@ -113,25 +139,37 @@ export function chooseSizes(
       { exitCode: 2 },
     );
   }
-  const flops = budget ?? flopsOfModel(model);
-  const { batch, accumulate } = batchFor(flops, sequence, o, textBytes || Number.POSITIVE_INFINITY);
-  const sequences = {
-    batch: choose("batch", o.batch, () => batch),
+  const flops = budget ?? flopsOfModel(model, law);
+  const sequencesFor = (optimizer: OptimizerKind) =>
+    batchFor(flops, sequence, o, { textBytes: textBytes || Number.POSITIVE_INFINITY, law, optimizer });
+  // AdamW's batches are smaller: where Muon costs too much beside its own, it does beside those.
+  const wanted = sequencesFor("muon");
+  const optimizer = choose("optimizer", o.optimizer, () =>
+    optimizerFor(model, wanted.batch.value * wanted.accumulate.value * sequence, sequence, base !== undefined),
+  );
+  const { batch, accumulate } = optimizer === "muon" ? wanted : sequencesFor(optimizer);
+  const perRank = {
+    batch: choose("batch", o.batch, () => ({ ...batch, value: Math.max(1, Math.round(batch.value / ranks)) })),
     accumulate: choose("accumulate", o.accumulate, () => accumulate),
   };
+  const sequences = { batch: perRank.batch, accumulate: ranks * perRank.accumulate };
+  if (ranks > 1) reasons.accumulate = `${perRank.accumulate} for each of ${ranks} ranks (${reasons.accumulate})`;
   const tokens = sequences.batch * sequences.accumulate * sequence;
-  const learningRate = choose("learningRate", o.learningRate, () => learningRateFor(flops, tokens, base !== undefined));
-  return { model, sequence, ...sequences, learningRate, flops, reasons };
+  const learningRate = choose("learningRate", o.learningRate, () =>
+    learningRateFor(flops, tokens, { continued: base !== undefined, law, optimizer }),
+  );
+  return { model, sequence, ...sequences, learningRate, optimizer, flops, reasons };
 }
 
 function chooseModel(
   o: CheckedPretrainOptions,
   flops: number,
   textBytes: number,
-  known: number | undefined,
+  { vocabSize: known, law, params }: { readonly vocabSize?: number; readonly law?: DialLaw; readonly params?: number },
   choose: ReturnType<typeof withReasons>["choose"],
 ): ModelConfig {
-  const best = sizesForFlops(flops, textBytes);
+  const vocabulary = known ?? o.vocabSize ?? vocabularyFor(flops, textBytes).value;
+  const best = sizesForFlops(flops, textBytes, { law, params, vocabSize: vocabulary });
   const layers = choose("layers", o.layers ?? o.depth, () => best.layers);
   const width = choose("width", o.width, () =>
     o.depth === undefined && o.layers === undefined
@@ -162,8 +200,8 @@ function chooseModel(
 }
 
 /**
- * Returns the schedule: linear warm-up over 5 % of the steps (at most 200), then by default cosine decay to 5 % of the
- * rate.
+ * Returns the schedule: linear warm-up over a fifth of the steps (at most 200), then by default cosine decay to 5 % of the
+ * rate. With a shorter warm-up, seeds of small runs ended up to .4 nats apart (docs/log.md).
  */
 export function scheduleOf(
   o: Pick<CheckedPretrainOptions, "schedule" | "warmup">,
@@ -174,7 +212,7 @@ export function scheduleOf(
   return {
     kind,
     learningRate,
-    warmupSteps: o.warmup ?? Math.min(200, Math.ceil(steps / 20)),
+    warmupSteps: o.warmup ?? Math.min(200, Math.ceil(steps / 5)),
     decaySteps: Math.ceil(steps / 5), // a fifth is enough (Hägele et al., arXiv:2405.18392, section 3)
     // A linear decay works best down to 0 (Bergsma et al., arXiv:2502.15938), and so does the short decay of wsd.
     finalShare: kind === "linear" || kind === "wsd" ? 0 : 0.05,
@@ -205,7 +243,7 @@ export function makePlan(
   >,
   why: string,
 ): PretrainPlan {
-  const { model, sequence, batch, accumulate, learningRate, reasons } = sizes;
+  const { model, sequence, batch, accumulate, learningRate, optimizer, reasons } = sizes;
   const epochs = (rest.steps * batch * accumulate * sequence) / Math.max(1, rest.training_tokens);
   const tooMany = `the run would train for ${shownCount(epochs)} epochs`;
   if (epochs > MAX_PLANNED_EPOCHS) {
@@ -227,7 +265,7 @@ export function makePlan(
     accumulate,
     cuts: [],
     schedule: scheduleOf(o, rest.steps, learningRate),
-    optimizer: optimizerOf(o),
+    optimizer: optimizerOf({ ...o, optimizer }),
     recompute: o.recompute ?? false,
     packed: true,
     seed: o.seed ?? 0,
@@ -248,18 +286,22 @@ const MAX_PLANNED_EPOCHS = 1e6;
 const shownCount = (x: number) => (x < 10 ? x.toFixed(1) : Math.round(x).toLocaleString("en"));
 
 /**
- * Returns a lower bound of the training memory in bytes: fp32 weights, gradients and two moments, and each layer's
- * stored activations. The compiled program has the exact number; this bound only rejects impossible runs early.
+ * Returns a lower bound of the training memory in bytes: fp32 weights and gradients, one moment (Muon's) or two
+ * (AdamW's), and each layer's stored activations. Ranks divide moments with `zero` 1, and gradients too with 2. The
+ * compiled program has the exact number; this bound only rejects impossible runs early.
  */
 export function leastMemory(
-  { model, batch, sequence }: Pick<Sizes, "model" | "batch" | "sequence">,
+  { model, batch, sequence, optimizer }: Pick<Sizes, "model" | "batch" | "sequence" | "optimizer">,
   recompute: boolean,
+  { zero, ranks }: { readonly zero: number; readonly ranks: number } = { zero: 0, ranks: 1 },
 ) {
-  const { layers, width, heads, keyValueHeads, headWidth, hidden } = model;
-  // Floats per token and layer: input, queries, keys, values, attention output and hidden activations; only the input if
-  // the rest is recomputed.
-  const kept = recompute ? width : 2 * width + (heads + 2 * keyValueHeads) * headWidth + 2 * hidden;
-  return 16 * countParameters(model) + 4 * batch * sequence * kept * layers;
+  // With recomputation, only the input of each layer is stored.
+  const activations = recompute
+    ? 4 * batch * sequence * model.width * model.layers
+    : activationBytes(model, batch, sequence);
+  const moments = (optimizer === "muon" ? 4 : 8) / (zero >= 1 ? ranks : 1);
+  const gradients = 4 / (zero >= 2 ? ranks : 1);
+  return Math.ceil((4 + gradients + moments) * countParameters(model)) + activations;
 }
 
 /**

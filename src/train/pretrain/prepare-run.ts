@@ -36,12 +36,16 @@ import {
   tokenizerOfShards,
 } from "../data/dataset.js";
 import { batchesOf, type Loader } from "../data/loader.js";
+import { alone, type Team } from "../distributed/join.js";
+import type { Ranks } from "../distributed/ranks.js";
+import { readLaw } from "../law.js";
 import { optimizerOf } from "../optimizer/optimizer.js";
 import { baselineSeconds, planEvaluation } from "../report/final-evaluation.js";
 import type { RunRecord } from "../report/report.js";
 import { readRunRecord, runPaths } from "../run/run-folder.js";
 import { measureThroughput, type Throughput } from "../throughput.js";
-import { compileTrainer, type TrainingProgram } from "../trainer.js";
+import { compileTrainer, type TrainingProgram, type ZeroStage } from "../trainer.js";
+import type { DialLaw } from "./dial.js";
 import { languageModelTrainer } from "./language-model.js";
 import {
   budgetOf,
@@ -62,8 +66,16 @@ export type PretrainOptions = z.input<typeof pretrainOptions> & {
   readonly documents?: readonly GivenDocument[];
   /** Held-out documents for the evaluation; by default a share of the training documents. */
   readonly heldOut?: readonly GivenDocument[];
+  /** The ranks that train together, all of which make this call; by default this process alone. */
+  readonly team?: Team;
   /** Where to run; by default the cpu backend with the widest instruction set. */
   readonly target?: Pick<CompileOptions, "backend" | "cpu">;
+  /**
+   * For one of many short runs: no samples, baselines, timing or validation during training. The final evaluation takes the
+   * first `heldOutTokens` tokens, and a run that learns nothing is stopped as diverged. With `after`, the run begins at the
+   * checkpoint of another run that differs only in its length and decay, and has had the same learning rate up to there.
+   */
+  readonly brief?: { readonly heldOutTokens: number; readonly after?: { readonly run: string; readonly step: number } };
   /** Called with the plan once it is final, before the first step. */
   readonly onPlan?: (plan: PretrainPlan) => void;
   /** Called with counts of the documents read and skipped. */
@@ -97,19 +109,24 @@ export interface RunRequest {
   readonly before: RunRecord | null;
   /** Plan of an earlier run to follow; null if a new one is made. */
   readonly fixed: PretrainPlan | null;
+  /** The law of `--law`; null without one, or if a plan is followed. */
+  readonly law: DialLaw | null;
   /** Time budget, if the number of steps follows from it. */
   readonly minutes: number | null;
   /** Null if it could not be measured. */
   readonly peak: Peak | null;
+  readonly ranks: Ranks;
+  /** Threads of each rank; undefined for the backend's default. */
+  readonly threads: number | undefined;
 }
 
 /** The files of a run. */
 const runLayout: OutputLayout = {
   writes: (path) =>
-    /^(run\.json|metrics\.jsonl|report\.html|tokenizer\/tokenizer(_config)?\.json|tokens\/[^/]+|checkpoints\/\d+\/[^/]+)$/.test(
+    /^(run\.json|metrics\.jsonl|report\.html|tokenizer\/tokenizer(_config)?\.json|tokens\/[^/]+|checkpoints\/\d+\/[^/]+|job\/[^/]+)$/.test(
       path,
     ),
-  folders: /^(tokenizer|tokens|checkpoints)$/,
+  folders: /^(tokenizer|tokens|checkpoints|job)$/,
 };
 
 /** Claims the run's folder for writing: a new run needs an empty one or `force`; a resumed run continues in its own. */
@@ -122,9 +139,11 @@ export function runOutput(options: PretrainOptions): OutputRequest {
   };
 }
 
-function settingsOf(options: PretrainOptions): CheckedPretrainOptions {
-  const { documents: _, heldOut: __, target: ___, signal: ____, onProgress: _____, ...others } = options;
-  const { onPlan: ______, onRead: _______, ...given } = others;
+/** Returns the checked options without what a library call takes beside them. */
+export function settingsOf(options: PretrainOptions): CheckedPretrainOptions {
+  const { documents: _, heldOut: __, target: ___, team: ________, ...remaining } = options;
+  const { signal: ____, onProgress: _____, ...others } = remaining;
+  const { onPlan: ______, onRead: _______, brief: _________, ...given } = others;
   return checkOptions(pretrainOptions, given);
 }
 
@@ -134,7 +153,7 @@ function settingsOf(options: PretrainOptions): CheckedPretrainOptions {
  * @throws QuernError for contradicting options, no run to resume, or an existing run without `resume`
  */
 export async function openRequest(options: PretrainOptions, planning = false): Promise<RunRequest> {
-  const { documents, signal } = options;
+  const { documents, signal, team = alone } = options;
   const now = settingsOf(options);
   checkBudgets(now);
   const found = await readRunRecord(now.out);
@@ -157,10 +176,12 @@ export async function openRequest(options: PretrainOptions, planning = false): P
         : null;
   const o = planned?.options ?? now;
   const byTime = planned === null && o.steps === undefined && o.flops === undefined && o.depth === undefined;
-  const peak = await peakOnce({ threads: o.threads, signal }).catch(() => null); // the run does not need it
+  const threads = o.threads ?? (process.env.QUERN_THREADS ? undefined : (team.threads ?? undefined));
+  const peak = await peakOnce({ threads, signal }).catch(() => null); // the run does not need it
   signal?.throwIfAborted();
   return {
-    ...{ o, before, fixed: planned?.plan ?? null },
+    ...{ o, before, fixed: planned?.plan ?? null, ranks: team.ranks, threads },
+    law: planned !== null || o.law === undefined ? null : { ...(await readLaw(o.law)), path: o.law },
     minutes: byTime ? (o.minutes ?? DEFAULT_MINUTES) : null,
     peak,
   };
@@ -195,7 +216,8 @@ export interface PreparedRun {
  * @param making false for a plan alone: makes neither tokenizer nor shards
  */
 export async function prepare(request: RunRequest, options: PretrainOptions, making: boolean): Promise<PreparedRun> {
-  const { o, before, fixed, peak } = request;
+  const { o, before, fixed, peak, ranks } = request;
+  const law = request.law ?? undefined;
   const { documents, heldOut, signal, onProgress, onRead } = options;
   const calls = { signal, onProgress };
   const paths = runPaths(o.out);
@@ -222,13 +244,24 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
   });
   const sizesFor = (textBytes: number, vocabSize?: number) =>
     fixed === null
-      ? chooseSizes(o, budgetOf(o, peak === null ? null : peak.gflops * 1e9), textBytes, {
+      ? chooseSizes(o, budgetOf(o, peak === null ? null : ranks.size * peak.gflops * 1e9, law), textBytes, {
           vocabSize,
+          law,
           base: base?.model.config,
+          ranks: ranks.size,
         })
       : sizesOf(fixed);
   const opened = (dataset: Dataset, sizes: Sizes): PreparedRun => {
-    if (fixed !== null && fixed.dataset !== dataset.hash) {
+    // A plan that was made ahead of its text takes any.
+    if (fixed !== null && fixed.dataset === "" && dataset.tokenizer.vocabSize > fixed.model.vocabSize) {
+      const { vocabSize } = dataset.tokenizer;
+      dataset.close();
+      throw new QuernError(
+        `the tokenizer has ${vocabSize} tokens, but the plan's model only ${fixed.model.vocabSize}; predict again with --vocab-size ${vocabSize}`,
+        { exitCode: 2 },
+      );
+    }
+    if (fixed !== null && fixed.dataset !== "" && fixed.dataset !== dataset.hash) {
       dataset.close();
       throw new QuernError("the plan was made for other tokens: the text or the tokenizer differs", {
         exitCode: 2,
@@ -240,7 +273,7 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
   try {
     if (before !== null && o.data === undefined) {
       const sizes = sizesFor(0);
-      refuseMemory(sizes, fixed?.recompute ?? false);
+      refuseMemory(sizes, fixed?.recompute ?? false, dividedBy(request));
       return opened(openDataset(paths.tokens, await loadTokenizer(paths.tokenizer)), sizes);
     }
     const named =
@@ -250,7 +283,7 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
       const tokenizer = await tokenizerOfShards(o.data, kept ?? named, calls);
       const dataset = openDataset(o.data, tokenizer);
       const sizes = sizesFor(dataset.train.bytes, tokenizer.vocabSize);
-      refuseMemory(sizes, o.recompute ?? false);
+      refuseMemory(sizes, o.recompute ?? false, dividedBy(request));
       if (making) await saveTokenizer(tokenizer, paths.tokenizer);
       return opened(dataset, sizes);
     }
@@ -259,7 +292,7 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
     if (report !== null) onRead?.(report);
     // Reports inconsistent or too large sizes now, not after minutes of tokenizer training.
     const wanted = sizesFor(split.trainingBytes, named?.vocabSize);
-    refuseMemory(wanted, o.recompute ?? false);
+    refuseMemory(wanted, o.recompute ?? false, dividedBy(request));
     if (!making) {
       const tokens = { training: guessTokens(split.trainingBytes), heldout: guessTokens(split.heldOutBytes), bytes: 2 };
       return prepared(wanted, null, tokens, 1 + split.trainingBytes / ENCODING_RATE);
@@ -275,15 +308,18 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
 
 function sizesOf(plan: PretrainPlan): Sizes {
   const { model, sequence, batch, accumulate, reasons } = plan;
-  return { model, sequence, batch, accumulate, reasons, learningRate: plan.schedule.learningRate, flops: 0 };
+  const [optimizer, { learningRate }] = [plan.optimizer.kind, plan.schedule];
+  return { model, sequence, batch, accumulate, reasons, learningRate, optimizer, flops: 0 };
 }
 
 const WHAT_TO_LOWER =
   "lower --batch (and raise --accumulate), --sequence, --vocab-size or --width, or give --recompute";
 
+const dividedBy = ({ o, ranks }: RunRequest) => ({ zero: o.zero ?? 0, ranks: ranks.size });
+
 /** @throws QuernError if the free memory is below the lower bound for training */
-function refuseMemory(sizes: Sizes, recompute: boolean): void {
-  const needed = leastMemory(sizes, recompute);
+function refuseMemory(sizes: Sizes, recompute: boolean, divided: Parameters<typeof leastMemory>[2]): void {
+  const needed = leastMemory(sizes, recompute, divided);
   const free = freeMemory();
   if (needed <= free) return;
   const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
@@ -294,7 +330,7 @@ function refuseMemory(sizes: Sizes, recompute: boolean): void {
 
 /** Compiles the training program of a run, with the plan's or the chosen optimizer and dtype. */
 export async function compileTraining(
-  { o, fixed }: RunRequest,
+  { o, fixed, ranks, threads }: RunRequest,
   sizes: Sizes,
   target: Pick<CompileOptions, "backend" | "cpu">,
   onProgress: OnProgress | undefined,
@@ -302,10 +338,12 @@ export async function compileTraining(
   onProgress?.({ task: "compile", done: 0, total: 1, unit: "program" });
   const shape = { ...sizes, recompute: fixed?.recompute ?? o.recompute, packed: true };
   const training = await compileTrainer(languageModelTrainer(sizes.model, shape), {
-    optimizer: fixed?.optimizer ?? optimizerOf(o),
+    optimizer: fixed?.optimizer ?? optimizerOf({ ...o, optimizer: sizes.optimizer }),
     accumulate: sizes.accumulate,
+    ranks,
+    zero: o.zero as ZeroStage | undefined,
     ...target,
-    cpu: { threads: o.threads, ...target.cpu },
+    cpu: { threads, ...target.cpu },
     dtype: fixed?.precision ?? o.dtype ?? "auto",
   });
   onProgress?.({ task: "compile", done: 1, total: 1, unit: "program" });
@@ -337,8 +375,9 @@ export async function measure(
 ): Promise<Measured> {
   // Worth a few seconds if the number of steps follows from it.
   const seconds = minutes === null ? 0.3 : Math.min(4, Math.max(0.2, minutes * 2));
-  const throughput = await measureThroughput(training, batchesOf(loader, sizes.accumulate), seconds, signal);
-  return { throughput, how: "here", program: training.program.plan };
+  const source = batchesOf(loader, sizes.accumulate, training.ranks);
+  const throughput = await measureThroughput(training, source, seconds, signal);
+  return { throughput, how: "here", program: { ...training.program.plan, arenaBytes: training.bytes } };
 }
 
 /** Assumed peak of a machine that could not be measured, in FLOP/s: a laptop's. */
@@ -356,13 +395,13 @@ export async function estimate(request: RunRequest, sizes: Sizes): Promise<Measu
   const peak = peakOf(request, { target, precision: dtype }) ?? UNKNOWN_PEAK;
   const part = (trainingFlopsPerToken(model, sequence) * batch * sequence) / (0.5 * peak);
   return {
-    throughput: { step: part * accumulate, evaluate: part / 3 },
+    throughput: { step: part * Math.ceil(accumulate / request.ranks.size), evaluate: part / 3 },
     how: "at half of this machine's peak (estimated, not timed)",
     program: {
-      threads: o.threads ?? threads,
+      threads: request.threads ?? threads,
       target,
       dtype,
-      arenaBytes: leastMemory(sizes, o.recompute ?? false),
+      arenaBytes: leastMemory(sizes, o.recompute ?? false, dividedBy(request)),
     },
   };
 }

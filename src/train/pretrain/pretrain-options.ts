@@ -69,6 +69,11 @@ export const pretrainOptions = z.object({
     .optional()
     .describe("repeat the plan of this run.json exactly; none of its settings can be changed")
     .meta({ value: "FILE" }),
+  law: z
+    .string()
+    .optional()
+    .describe("choose sizes, batch and learning rate by this law.json of `quern scale fit`")
+    .meta({ value: "FILE" }),
   family: z.enum(FAMILIES).optional().describe("transformer family (default llama)"),
   layers: count().optional().describe("layers (default: from the budget)").meta({ value: "N" }),
   width: count().optional().describe("model width (default: from the budget)").meta({ value: "N" }),
@@ -92,12 +97,18 @@ export const pretrainOptions = z.object({
     .describe("vocabulary size (default: from the budget and the text)")
     .meta({ value: "N" }),
   sequence: z.int().min(2).optional().describe("sequence length, in tokens (default 256)").meta({ value: "T" }),
-  batch: count().optional().describe("sequences per batch (default: from the budget)").meta({ value: "B" }),
-  accumulate: count().optional().describe("batches per optimizer step (default: from the budget)").meta({ value: "N" }),
+  batch: count()
+    .optional()
+    .describe("sequences per batch; each rank has its own batches (default: from the budget)")
+    .meta({ value: "B" }),
+  accumulate: count()
+    .optional()
+    .describe("batches per optimizer step and rank (default: from the budget)")
+    .meta({ value: "N" }),
   optimizer: z
     .enum(OPTIMIZERS)
     .optional()
-    .describe("optimizer; muon trains the matrices of the layers (default adamw)"),
+    .describe("optimizer; muon trains the matrices of the layers, adamw the rest (default: muon for a new model)"),
   learningRate: z
     .number()
     .positive()
@@ -113,7 +124,7 @@ export const pretrainOptions = z.object({
     .int()
     .min(0)
     .optional()
-    .describe("warm-up steps (default: 5 % of all steps, at most 200)")
+    .describe("warm-up steps (default: a fifth of all steps, at most 200)")
     .meta({ value: "N" }),
   decay: z.number().min(0).optional().describe("weight decay of matrices (default 0.1)").meta({ value: "X" }),
   clip: z.number().positive().optional().describe("maximum gradient norm (default 1)").meta({ value: "X" }),
@@ -122,7 +133,14 @@ export const pretrainOptions = z.object({
     .optional()
     .describe("dtype of the matrix products (default auto: the fastest here)"),
   recompute: z.boolean().optional().describe("recompute each layer in the backward pass: less memory, more time"),
-  threads: count().max(256).optional().describe("threads (default all cores)").meta({ value: "N" }),
+  zero: z
+    .int()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe("ZeRO stage of several ranks: 1 divides the optimizer's moments among them (default 0)")
+    .meta({ value: "0|1" }),
+  threads: count().max(256).optional().describe("threads of each rank (default: its cores)").meta({ value: "N" }),
   seed: z
     .int()
     .min(0)

@@ -16,9 +16,9 @@ export function explainTraining(plan: PretrainPlan): string[] {
 /** The same of any trainer. */
 export function explainTrainer(
   trainer: Trainer,
-  plan: Pick<RunPlan, "optimizer" | "accumulate" | "precision">,
+  plan: Pick<RunPlan, "optimizer" | "accumulate" | "precision" | "target">,
 ): string[] {
-  const explanation = explain(traceTrainer(trainer, plan).entries, plan.precision);
+  const explanation = explain(traceTrainer(trainer, plan).entries, plan.precision, plan.target);
   return ["", ...explanation.entries.flatMap(entryLines), ...memoryLines(explanation)];
 }
 

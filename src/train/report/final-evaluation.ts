@@ -7,6 +7,7 @@ import { completeText, createDecoder } from "../../infer/index.js";
 import { type ModelConfig, randomStream } from "../../model/index.js";
 import type { OnProgress } from "../../progress.js";
 import type { HeldOutSource, Tokenizer, TokenSplit } from "../../tokenizer/index.js";
+import type { Ranks } from "../distributed/ranks.js";
 import { type Evaluation, evaluate, type HeldOutText } from "../evaluation.js";
 import type { TrainingShape } from "../pretrain/language-model.js";
 import type { RunResult, SourceResult } from "../run/run-record.js";
@@ -73,39 +74,49 @@ export async function evaluateRun(
     split,
     training,
     sources = [],
+    baselines: compares = true,
+    ranks,
     signal,
     onProgress,
   }: {
     readonly split: Pick<TokenSplit, "documentEnds">;
     readonly training: Pick<TokenSplit, "tokens" | "read">;
     readonly sources?: readonly HeldOutSource[];
+    /** Whether to evaluate the compressors and the n-gram model. Default true. */
+    readonly baselines?: boolean;
+    /** They divide the evaluation of the model. */
+    readonly ranks?: Ranks;
     readonly signal?: AbortSignal;
     readonly onProgress?: OnProgress;
   },
 ): Promise<{ readonly evaluation: Evaluation; readonly result: RunResult }> {
-  const evaluation = await evaluate(program, text, shape, { ...plan, signal, onProgress });
+  const evaluation = await evaluate(program, text, shape, { ...plan, ranks, signal, onProgress });
   const ids = Array.from(text.ids).slice(0, 1 + evaluation.tokens);
   const parts = [{ source: "", from: 0, to: evaluation.tokens }];
   if (sources.length > 1) parts.push(...partsOf(sources, split.documentEnds, evaluation.tokens));
   const baselines = { task: "compress the held-out text", total: parts.length, unit: "source" };
   const bytesOf = ({ from, to }: Part) => tokenizer.decodeBytes(ids.slice(1 + from, 1 + to), { skipSpecial: true });
   const compressed: CompressionBaselines[] = [];
-  for (const part of parts) {
+  for (const part of compares ? parts : []) {
     onProgress?.({ ...baselines, done: compressed.length });
     compressed.push(await compressionBaselines(bytesOf(part), signal));
   }
-  onProgress?.({ ...baselines, done: compressed.length });
+  if (compares) onProgress?.({ ...baselines, done: compressed.length });
   const ngramTokens = Math.min(NGRAM_TOKENS, training.tokens);
-  const ngram = ngramLosses(await training.read(0, ngramTokens), ids, tokenizer.vocabSize);
+  const ngram = compares ? ngramLosses(await training.read(0, ngramTokens), ids, tokenizer.vocabSize) : null;
   const results = parts.map((part, i): SourceResult => {
     const bytes = bytesOf(part).length;
     const bitsOf = (losses: Float64Array) =>
       losses.subarray(part.from, part.to).reduce((sum, loss) => sum + loss, 0) / Math.LN2 / bytes;
+    const nats = evaluation.losses.subarray(part.from, part.to).reduce((sum, loss) => sum + loss, 0);
+    const own = {
+      ...{ source: part.source, heldout_bytes: bytes, bits_per_byte: bitsOf(evaluation.losses) },
+      nats_per_token: nats / (part.to - part.from),
+    };
+    if (ngram === null) return own;
     const { gzip, xz, brotli } = compressed[i];
     return {
-      source: part.source,
-      heldout_bytes: bytes,
-      bits_per_byte: bitsOf(evaluation.losses),
+      ...own,
       gzip_bits_per_byte: gzip,
       ...(xz === undefined ? {} : { xz_bits_per_byte: xz }),
       brotli_bits_per_byte: brotli,
@@ -113,7 +124,10 @@ export async function evaluateRun(
     };
   });
   const { source: _, ...all } = results[0];
-  return { evaluation, result: { ...all, ngram_training_tokens: ngramTokens, sources: results.slice(1) } };
+  return {
+    evaluation,
+    result: { ...all, ...(compares && { ngram_training_tokens: ngramTokens }), sources: results.slice(1) },
+  };
 }
 
 /** Tokens [from, to) of the held-out split. */

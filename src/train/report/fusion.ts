@@ -19,10 +19,11 @@ const SHOWN = 8;
 
 /** Compiles the program of a plan with and without fusion and compares the costs; runs nothing. */
 export function fusionSavings(
-  plan: TrainingShape & TrainingOptions & { readonly model: ModelConfig; readonly precision: ComputeDType },
+  plan: TrainingShape &
+    TrainingOptions & { readonly model: ModelConfig; readonly precision: ComputeDType; readonly target?: string },
 ): FusionSavings {
   const { firstGradient, update } = traceTrainer(languageModelTrainer(plan.model, plan), plan).entries;
-  const { entries, arenaBytes, unfusedArenaBytes } = explain({ firstGradient, update }, plan.precision);
+  const { entries, arenaBytes, unfusedArenaBytes } = explain({ firstGradient, update }, plan.precision, plan.target);
   const sum = (which: "fused" | "unfused"): Totals => {
     const add = (key: keyof Totals) => entries.reduce((total, entry) => total + entry[which][key], 0);
     return { launches: add("launches"), flops: add("flops"), bytes: add("bytes"), bf16Flops: add("bf16Flops") };

@@ -15,7 +15,7 @@ import type { Program } from "../../backends/index.js";
 import { removeLeftovers, temporaryName, writeFileAtomic, writeFolderAtomic } from "../../documents/index.js";
 import { fileError, QuernError } from "../../errors.js";
 import { checkpointPath, listCheckpoints, openSafetensors, writeSafetensors } from "../../model/index.js";
-import type { StateVariable } from "../optimizer/optimizer.js";
+import type { StoredVariable } from "../optimizer/sharded.js";
 import type { TrainableParameter } from "../trainer.js";
 import { runPaths } from "./run-folder.js";
 
@@ -51,9 +51,8 @@ export interface CheckpointFormat {
 
 /** What every checkpoint of a run contains. */
 export interface Saved {
-  readonly program: Program;
   readonly format: CheckpointFormat;
-  readonly state: readonly StateVariable[];
+  readonly state: readonly StoredVariable[];
 }
 
 const TRAINABLE_FILE = "trainable.safetensors";
@@ -64,31 +63,33 @@ export function trainableFormat(program: Program, trainable: readonly TrainableP
     write: (folder) =>
       writeVariables(
         join(folder, TRAINABLE_FILE),
-        program,
-        trainable.map(({ name, variable }) => ({ name, shape: variable.shape })),
+        trainable.map(({ name, variable }) => ({ name, shape: variable.shape, read: () => program.read(name) })),
         {},
       ),
-    read: (folder) => readVariables(join(folder, TRAINABLE_FILE), program, trainable),
+    read: (folder) =>
+      readVariables(
+        join(folder, TRAINABLE_FILE),
+        trainable.map(({ name }) => ({ name, write: (values) => program.write(name, values) })),
+      ),
   };
 }
 
 async function writeVariables(
   path: string,
-  program: Program,
-  variables: readonly StateVariable[],
+  variables: readonly Omit<StoredVariable, "write">[],
   metadata: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const tensors = variables.map(({ name, shape }) => ({
+  const tensors = variables.map(({ name, shape, read }) => ({
     ...{ name, shape, dtype: "F32" as const },
-    data: () => program.read(name),
+    data: read,
   }));
   await writeSafetensors(path, tensors, { metadata });
 }
 
-async function readVariables(path: string, program: Program, variables: readonly { readonly name: string }[]) {
+async function readVariables(path: string, variables: readonly Pick<StoredVariable, "name" | "write">[]) {
   const stored = await openSafetensors(path);
   try {
-    for (const { name } of variables) program.write(name, await stored.readFloats(name));
+    for (const { name, write } of variables) write(await stored.readFloats(name));
   } finally {
     await stored.close();
   }
@@ -102,14 +103,14 @@ async function readVariables(path: string, program: Program, variables: readonly
  */
 export async function saveCheckpoint(
   folder: string,
-  { program, format, state }: Saved,
+  { format, state }: Saved,
   { step, seconds, run, validationLoss }: Checkpoint,
   keep?: number,
 ): Promise<string> {
   const path = checkpointPath(folder, step);
   await writeFolderAtomic(path, async (temporary) => {
     await format.write(temporary);
-    await writeVariables(join(temporary, STATE_FILE), program, state, { step: String(step) });
+    await writeVariables(join(temporary, STATE_FILE), state, { step: String(step) });
     const sha256: Record<string, string> = {};
     for (const name of (await readdir(temporary)).sort()) sha256[name] = await checksum(join(temporary, name));
     const record: z.output<typeof recordSchema> = { step, seconds, run, validation_loss: validationLoss, sha256 };
@@ -151,17 +152,20 @@ async function prune(folder: string, keep: number | undefined): Promise<void> {
 /**
  * Verifies the checksums of the newest checkpoint and restores it in a training program, bit for bit. Returns its record, or
  * null if the run has none.
+ * @param at step of another checkpoint than the newest
  * @throws QuernError for a checkpoint that is truncated, edited, or belongs to another run
  */
 export async function restoreCheckpoint(
   folder: string,
   run: string,
-  { program, format, state }: Saved,
+  { format, state }: Saved,
+  at?: number,
 ): Promise<Checkpoint | null> {
   await removeLeftovers(runPaths(folder).checkpoints);
   const steps = await listCheckpoints(folder);
-  const step = steps.at(-1);
+  const step = at ?? steps.at(-1);
   if (step === undefined) return null;
+  if (!steps.includes(step)) throw new QuernError(`${folder} has no checkpoint of step ${step}; train the run again`);
   const path = checkpointPath(folder, step);
   const record = await readRecord(folder, step);
   const before = steps.at(-2);
@@ -179,9 +183,13 @@ export async function restoreCheckpoint(
     }
   }
   await format.read(path);
-  await readVariables(join(path, STATE_FILE), program, state);
+  await readVariables(join(path, STATE_FILE), state);
   return { step, seconds: record.seconds, run, validationLoss: record.validation_loss };
 }
+
+/** Restores the optimizer's state alone, on a rank that follows rank 0; rank 0 has verified the checkpoint. */
+export const restoreState = (path: string, state: Saved["state"]): Promise<void> =>
+  readVariables(join(path, STATE_FILE), state);
 
 async function readRecord(folder: string, step: number): Promise<z.output<typeof recordSchema>> {
   const path = join(checkpointPath(folder, step), RECORD_FILE);

@@ -40,13 +40,32 @@ export async function writeRunRecord(folder: string, record: RunRecord): Promise
   await writeFileAtomic(runPaths(folder).record, `${JSON.stringify(record, null, 2)}\n`);
 }
 
-export async function appendMetrics(folder: string, line: MetricsLine): Promise<void> {
+export async function appendMetrics(folder: string, ...lines: readonly MetricsLine[]): Promise<void> {
   const path = runPaths(folder).metrics;
   try {
-    await appendFile(path, `${JSON.stringify(line)}\n`);
+    await appendFile(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
   } catch (error) {
     throw fileError(error, "write", path);
   }
+}
+
+/** Appends lines of metrics a second's worth at a time: in short steps, writing each line takes a fifth of the time. */
+export function bufferedMetrics(folder: string) {
+  let lines: MetricsLine[] = [];
+  let last = performance.now();
+  const flush = async () => {
+    const written = lines;
+    [lines, last] = [[], performance.now()];
+    if (written.length > 0) await appendMetrics(folder, ...written);
+  };
+  return {
+    async record(line: MetricsLine): Promise<void> {
+      lines.push(line);
+      if (performance.now() - last > 1000) await flush();
+    },
+    /** Writes what is left; before a checkpoint, whose run continues after these lines. */
+    flush,
+  };
 }
 
 /**

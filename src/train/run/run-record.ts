@@ -31,6 +31,7 @@ export interface PreviewRecord {
 /** Bits per byte of the model and of the baselines, on the same held-out bytes. */
 export interface HeldOutResult {
   readonly bits_per_byte?: number;
+  readonly nats_per_token?: number;
   readonly gzip_bits_per_byte?: number;
   readonly xz_bits_per_byte?: number;
   readonly brotli_bits_per_byte?: number;
@@ -82,6 +83,10 @@ export interface MetricsLine {
   readonly peak_share?: number;
   /** Seconds since the run began. */
   readonly seconds?: number;
+  /** With several ranks: share of the step in exchange with other ranks, waiting included, 0 to 1. */
+  readonly communication_share?: number;
+  /** With several ranks: the node, and the rank on it, that computed 1.5 times as long as the others. */
+  readonly slow_node?: string;
   readonly validation_loss?: number;
   /** e to the validation loss. */
   readonly perplexity?: number;
@@ -102,6 +107,7 @@ const text = z.string();
 const totals = z.looseObject({ launches: z.number(), flops: z.number(), bytes: z.number() });
 const heldOutResult = {
   bits_per_byte: number,
+  nats_per_token: number,
   gzip_bits_per_byte: number,
   xz_bits_per_byte: number,
   brotli_bits_per_byte: number,

@@ -1,8 +1,9 @@
 /** @file GGUF files: metadata and tensors changed one by one, counts and lengths that lie, bytes changed, ends cut off. */
 import { join } from "node:path";
+import { TENSOR_TYPES } from "../../../src/model/gguf/blocks.js";
 import { openGguf, openModel, parametersOf } from "../../../src/model/index.js";
 import { loadTokenizer } from "../../../src/tokenizer/index.js";
-import { type Entry, ggufBytes, type TensorToStore, tinyLlama, u32, u64 } from "../../model/gguf-writer.js";
+import { type Entry, ggufBytes, smallLlama, type TensorToStore, tinyLlama, u32, u64 } from "../../model/gguf-writer.js";
 import { mutateBytes, mutateList, mutateText, NUMBERS, several } from "../mutations.js";
 import type { Random } from "../random.js";
 import { fixture } from "../seeds.js";
@@ -38,10 +39,19 @@ function mutateTensor(tensor: TensorToStore, random: Random): TensorToStore {
   return random.pick<TensorToStore>([
     { ...tensor, dimensions },
     { ...tensor, dimensions: random.pick([[], [1, 1, 1, 1, 1], tensor.dimensions.toReversed()]) },
-    { ...tensor, type: random.pick([0, 1, 2, 3, 4, 8, 12, 30, 77]) },
+    { ...tensor, type: random.pick([0, 1, 2, 3, 4, 6, 8, 12, 14, 30, 77]) },
     { ...tensor, offset: random.pick([0, 32, 4, 2 ** 40, ...COUNTS]) },
     { ...tensor, name: random.pick(["", "output.weight", "rope_freqs.weight", tensor.name.replace("0", "1"), "x"]) },
   ]);
+}
+
+/** A model whose matrices have a quantised type, with random bytes: every scale that a file may contain. */
+function quantised(random: Random) {
+  const number = random.pick([2, 3, 6, 7, 8, 12, 13, 14]);
+  const { block, bytes } = TENSOR_TYPES.get(number)!;
+  return smallLlama(block, number, (values) =>
+    Uint8Array.from({ length: (values / block) * bytes }, () => random.below(256)),
+  );
 }
 
 export function open(): Target {
@@ -53,7 +63,7 @@ export function open(): Target {
         if (random.chance(0.3)) return { "model.gguf": seed.subarray(0, random.below(seed.length)) };
         return { "model.gguf": mutateBytes(seed, random, 4, random.chance(0.3) ? 12_000 : seed.length) };
       }
-      const { metadata, tensors } = tinyLlama();
+      const { metadata, tensors } = random.chance(0.1) ? quantised(random) : tinyLlama();
       const entries = random.chance(0.6);
       const file = ggufBytes({
         metadata: entries

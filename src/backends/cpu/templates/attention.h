@@ -5,6 +5,9 @@
 // sees a key, only that half is computed. Scores are in units of log2, so exp is 2^x.
 #ifndef QN_ATTENTION_H
 #define QN_ATTENTION_H
+#ifndef QN_SMALL_CACHE
+#define QN_SMALL_CACHE 1 // whether keys and values may have other types than float; most programs have none, and it takes long to compile
+#endif
 #define QN_KEYS (3072 / QN_NR / QN_MR * QN_MR) // keys per tile: scores of at most 12 KiB
 #define QN_FEW_QUERIES 4                               // up to this many queries (decoding), a lane is a dimension of D instead
 #define QN_LOG2E 1.44269504f
@@ -22,19 +25,24 @@ QN_FUNCTION long qn_attention_tiled_backward_floats(long T, long D);
 #define qn_attention_tiled_floats(S, D) ((void)(S), 0)
 #define qn_attention_tiled_backward_floats(T, D) ((void)(T), 0)
 #endif
-QN_TEMPLATE long qn_attention_scratch(long S, long D) {
+// Keys and values of a 16-bit cache are widened before more than a few queries read them: floats for both, and the row's slot.
+QN_INLINE long qn_attention_wide_floats(int cached, long B, long T, long S, long G, long D) { return cached == QN_CACHED_F32 || T <= QN_FEW_QUERIES ? 0 : (B * (2 * S * G * D + 1) + 15) / 16 * 16; }
+QN_TEMPLATE long qn_attention_scratch(int cached, long B, long T, long S, long G, long D) {
   long floats = QN_ATTENTION_FLOATS(D), tiled = qn_attention_tiled_floats(S, D);
-  return qn_threads * (floats > tiled ? floats : tiled) + 16;
+  return qn_attention_wide_floats(cached, B, T, S, G, D) + qn_threads * (floats > tiled ? floats : tiled) + 16;
 }
 QN_TEMPLATE long qn_attention_backward_scratch(long T, long D) {
   long floats = QN_ATTENTION_BACKWARD_FLOATS(D), tiled = qn_attention_tiled_backward_floats(T, D);
   return qn_threads * (floats > tiled ? floats : tiled) + 16;
 }
 
+// With tiles, `bf16` also tells which tensors are stored in bf16. Their strides are in elements, and D is even.
+enum { QN_Q_STORED = 2, QN_K_STORED = 4, QN_V_STORED = 8, QN_O_STORED = 16, QN_DO_STORED = 32, QN_DQ_STORED = 64, QN_DK_STORED = 128, QN_DV_STORED = 256 };
 typedef struct {
   int bf16; long B, T, S, H, G, D;
   const float *q; long q_row;                              // (B,T,H,D), positions q_row floats apart
-  const float *k; long k_row; const float *v; long v_row;  // (slots,S,G,D)
+  const float *k; long k_row; const float *v; long v_row;  // (slots,S,G,D); of type `cached` if there are few queries
+  int cached;
   float *o, *lse;                                          // (B,T,H,D), (B,H,T)
   float scale; long slots; qn_row_index position, lengths; // (B), or one for all rows
   const int *rows, *segments, *ends;                       // (B), (B,S), (B,S), or 0
@@ -152,6 +160,27 @@ QN_INLINE void qn_attention_transpose(const int bf16, long D, long n, const floa
     else qn_transpose_f32(from + j * row + d, row, n - j, D - d, to + d * QN_NR + j, QN_NR, packed - d);
   }
 }
+// Element i of a tensor stored in bf16 if `flag` is set, else in floats
+QN_INLINE const float *qn_attention_at(const qn_attention_context *c, int flag, const float *base, long i) {
+  return QN_TILES && (c->bf16 & flag) ? (const float *)((const unsigned short *)base + i) : base + i;
+}
+#if QN_TILES
+// to (n, D) in bf16 = from (D, QN_NR) transposed, each lane multiplied by its factor; factors (QN_NR)
+static __attribute__((noinline)) void qn_attention_transpose_back_bf16(long D, long n, const float *from, const float *factors, unsigned short *to, long row) {
+  for (long j = 0; j < n; j += QN_VL) for (long d = 0; d < D; d += QN_VL) {
+    vf x[QN_VL], f = qn_load(factors + j);
+    if (d + QN_VL <= D && j + QN_VL <= n) {
+      QN_UNROLL for (int i = 0; i < QN_VL; i++) x[i] = qn_load(from + (d + i) * QN_NR + j) * f;
+      qn_transpose(x);
+      QN_UNROLL for (int i = 0; i < QN_VL; i++) qn_store_bf16(to + (j + i) * row + d, x[i]);
+      continue;
+    }
+    for (int i = 0; i < QN_VL; i++) x[i] = d + i < D ? qn_load(from + (d + i) * QN_NR + j) * f : (vf){0};
+    qn_transpose(x);
+    for (int i = 0; i < QN_VL && j + i < n; i++) qn_store_n_bf16(to + (j + i) * row + d, x[i], D - d);
+  }
+}
+#endif
 // to (n, D) = from (D, QN_NR) transposed, each lane multiplied by its factor; factors (QN_NR)
 static __attribute__((noinline)) void qn_attention_transpose_back(long D, long n, const float *from, const float *factors, float *to, long row) {
   for (long j = 0; j < n; j += QN_VL) for (long d = 0; d < D; d += QN_VL) {
@@ -221,7 +250,10 @@ QN_INLINE qn_attention_view qn_attention_view_of(const qn_attention_context *c, 
 static void qn_attention_no_keys(const qn_attention_context *c, long b, long h, long t0, long n) {
   for (long t = t0; t < t0 + n; t++) {
     c->lse[(b * c->H + h) * c->T + t] = -QN_INFINITY;
-    for (long d = 0; d < c->D; d++) c->o[((b * c->T + t) * c->H + h) * c->D + d] = 0.0f;
+    for (long d = 0, at = ((b * c->T + t) * c->H + h) * c->D; d < c->D; d++) {
+      if (QN_TILES && (c->bf16 & QN_O_STORED)) ((unsigned short *)c->o)[at + d] = 0;
+      else c->o[at + d] = 0.0f;
+    }
   }
 }
 
@@ -261,6 +293,12 @@ static __attribute__((noinline)) void qn_attention_finish(const qn_attention_con
     qn_store_n(c->lse + (b * H + h) * T + t0 + j, qn_select(nothing, qn_splat(-QN_INFINITY), most * c->scale + qn_log(sum)), n - j > 0 ? n - j : 0);
     qn_store(l + j, qn_select(nothing, (vf){0}, 1.0f / sum));
   }
+#if QN_TILES
+  if (c->bf16 & QN_O_STORED) {
+    qn_attention_transpose_back_bf16(D, n, o, l, (unsigned short *)c->o + ((b * T + t0) * H + h) * D, H * D);
+    return;
+  }
+#endif
   qn_attention_transpose_back(D, n, o, l, c->o + ((b * T + t0) * H + h) * D, H * D);
 }
 
@@ -304,8 +342,8 @@ static void qn_attention_task(void *context, long task, long worker) {
 }
 
 // For few queries: scores are dot products along D, four keys at a time, and outputs are sums of rows.
-static void qn_attention_few_task(void *context, long task, long worker) {
-  const qn_attention_context *c = context;
+// `cached` is a compile-time constant.
+QN_INLINE void qn_attention_few_of(const int cached, const qn_attention_context *c, long task, long worker) {
   long T = c->T, S = c->S, H = c->H, D = c->D, t = task % T, h = task / T % H, b = task / T / H, g = h / (H / c->G);
   qn_attention_view view = qn_attention_view_of(c, b);
   long at = view.position + t, seen = at + 1 < view.seen ? at + 1 : view.seen;
@@ -313,18 +351,35 @@ static void qn_attention_few_task(void *context, long task, long worker) {
     qn_attention_no_keys(c, b, h, t, 1);
     return;
   }
-  const float *q = c->q + (b * T + t) * c->q_row + h * D, *k = c->k + view.slot * S * c->k_row + g * D, *v = c->v + view.slot * S * c->v_row + g * D;
+  const float *q = c->q + (b * T + t) * c->q_row + h * D;
+  const void *k = qn_cached_at(cached, c->k, view.slot * S * c->k_row + g * D), *v = qn_cached_at(cached, c->v, view.slot * S * c->v_row + g * D);
   const int *segments = c->segments ? c->segments + b * S : 0, *ends = c->ends ? c->ends + b * S : 0;
-  float *o = c->o + ((b * T + t) * H + h) * D, *p = c->scratch + worker * QN_ATTENTION_FLOATS(D), m = -QN_INFINITY, l = 0;
+  float *o = c->o + ((b * T + t) * H + h) * D, *p = c->scratch + worker * QN_ATTENTION_FLOATS(D), *wide = p + 512, m = -QN_INFINITY, l = 0;
   for (long s0 = 0; s0 < seen; s0 += 512) {
     long n = seen - s0 < 512 ? seen - s0 : 512, s;
     float most = m;
-    for (s = 0; s < n; s += n - s >= 4 ? 4 : 1) {
-      const float *row = k + (s0 + s) * c->k_row;
+    for (s = 0; cached != QN_CACHED_F32 && D % QN_VL == 0 && s + QN_VL <= n; s += QN_VL) { // a vector of keys at a time
+      vf sums[QN_VL];
+      QN_UNROLL for (int i = 0; i < QN_VL; i++) sums[i] = (vf){0};
+      if (c->B > 1) for (long i = 0; i < QN_VL; i++) for (long d = 0; d < D; d += 32) __builtin_prefetch(qn_cached_at(cached, v, (s0 + s + i) * c->v_row + d));
+      for (long d = 0; d < D; d += QN_VL) {
+        vf x = qn_load(q + d);
+        QN_UNROLL for (int i = 0; i < QN_VL; i++) sums[i] += x * qn_cached_load(cached, k, (s0 + s + i) * c->k_row + d, QN_VL);
+      }
+      qn_store(p + s, qn_sums(sums));
+    }
+    for (; s < n; s += n - s >= 4 ? 4 : 1) {
+      const long rows = n - s >= 4 ? 4 : 1;
+      const float *row = qn_cached_at(cached, k, (s0 + s) * c->k_row);
       // The keys and values of one sequence stay in cache from token to token; those of a batch do not.
-      if (c->B > 1) for (long i = 0; i < 4; i++) for (long d = 0; d < D; d += 16) __builtin_prefetch(v + (s0 + s + i) * c->v_row + d);
-      if (n - s >= 4) qn_dots(1, 4, D, q, 0, row, c->k_row, p + s, 0, 0);
-      else qn_dots(1, 1, D, q, 0, row, c->k_row, p + s, 0, 0);
+      if (c->B > 1) for (long i = 0; i < 4; i++) for (long d = 0; d < D; d += 16) __builtin_prefetch(qn_cached_at(cached, v, (s0 + s + i) * c->v_row + d));
+      long pitch = c->k_row;
+      if (cached != QN_CACHED_F32) {
+        for (long i = 0; i < rows; i++) for (long d = 0; d < D; d += QN_VL) qn_store(wide + i * QN_PITCH(D) + d, qn_cached_load(cached, k, (s0 + s + i) * c->k_row + d, D - d));
+        row = wide, pitch = QN_PITCH(D);
+      }
+      if (rows == 4) qn_dots(1, 4, D, q, 0, row, pitch, p + s, 0, 0);
+      else qn_dots(1, 1, D, q, 0, row, pitch, p + s, 0, 0);
     }
     for (s = 0; s < n; s++) {
       int isHidden = (segments && segments[s0 + s] != segments[at < S ? at : S - 1]) || (ends && ends[s0 + s] <= at);
@@ -341,13 +396,14 @@ static void qn_attention_few_task(void *context, long task, long worker) {
     l = l * correction + qn_sum(sum);
     m = most;
     // The next head's keys are adjacent to this one's.
-    if (c->B > 1) for (s = 0; s < n; s++) for (long d = 0; d < D; d += 16) __builtin_prefetch(k + (s0 + s) * c->k_row + D + d);
+    if (c->B > 1) for (s = 0; s < n; s++) for (long d = 0; d < D; d += 16) __builtin_prefetch(qn_cached_at(cached, k, (s0 + s) * c->k_row + D + d));
     for (long d = 0; d < D; d += 4 * QN_VL) {
       vf x[4];
       long left = D - d;
       QN_UNROLL for (int j = 0; j < 4; j++) x[j] = s0 > 0 && left > j * QN_VL ? qn_load_n(o + d + j * QN_VL, left - j * QN_VL) * correction : (vf){0};
-      if (left >= 4 * QN_VL) for (s = 0; s < n; s++) QN_UNROLL for (int j = 0; j < 4; j++) x[j] += p[s] * qn_load(v + (s0 + s) * c->v_row + d + j * QN_VL);
-      else for (s = 0; s < n; s++) QN_UNROLL for (int j = 0; j < 4; j++) if (left > j * QN_VL) x[j] += p[s] * qn_load_n(v + (s0 + s) * c->v_row + d + j * QN_VL, left - j * QN_VL);
+      if (left >= 4 * QN_VL) for (s = 0; s < n; s++) QN_UNROLL for (int j = 0; j < 4; j++) x[j] += p[s] * qn_cached_load(cached, v, (s0 + s) * c->v_row + d + j * QN_VL, QN_VL);
+      else if (left == 2 * QN_VL) for (s = 0; s < n; s++) QN_UNROLL for (int j = 0; j < 2; j++) x[j] += p[s] * qn_cached_load(cached, v, (s0 + s) * c->v_row + d + j * QN_VL, QN_VL);
+      else for (s = 0; s < n; s++) QN_UNROLL for (int j = 0; j < 4; j++) if (left > j * QN_VL) x[j] += p[s] * qn_cached_load(cached, v, (s0 + s) * c->v_row + d + j * QN_VL, left - j * QN_VL);
       QN_UNROLL for (int j = 0; j < 4; j++) if (left > j * QN_VL) qn_store_n(o + d + j * QN_VL, x[j], left - j * QN_VL);
     }
   }
@@ -359,14 +415,58 @@ static void qn_attention_few_task(void *context, long task, long worker) {
   c->lse[(b * H + h) * T + t] = m * QN_LN2 + qn_log(qn_splat(l))[0];
 }
 
+static void qn_attention_few_task(void *context, long task, long worker) {
+  const qn_attention_context *c = context;
+#if QN_SMALL_CACHE
+  if (c->cached == QN_CACHED_F32) qn_attention_few_of(QN_CACHED_F32, c, task, worker);
+  else if (c->cached == QN_CACHED_BF16) qn_attention_few_of(QN_CACHED_BF16, c, task, worker);
+  else if (c->cached == QN_CACHED_Q8_0) qn_attention_few_of(QN_CACHED_Q8_0, c, task, worker);
+  else qn_attention_few_of(QN_CACHED_F16, c, task, worker);
+#else
+  qn_attention_few_of(QN_CACHED_F32, c, task, worker);
+#endif
+}
+
+QN_INLINE vf qn_cached_load_any(int cached, const void *base, long i, long n) {
+  return cached == QN_CACHED_BF16 ? qn_cached_load(QN_CACHED_BF16, base, i, n) : cached == QN_CACHED_F16 ? qn_cached_load(QN_CACHED_F16, base, i, n) : qn_cached_load(QN_CACHED_Q8_0, base, i, n);
+}
+#if QN_SMALL_CACHE
+// Widens the keys and values that row b may see.
+typedef struct { const qn_attention_context *c; float *k, *v; int *rows; } qn_attention_wide; // k, v (B,S,G*D), rows (B)
+static void qn_attention_wide_task(void *context, long task, long worker) {
+  const qn_attention_wide *w = context;
+  const qn_attention_context *c = w->c;
+  long parts = (c->S + 15) / 16, b = task / parts, C = c->G * c->D;
+  qn_attention_view view = qn_attention_view_of(c, b);
+  long seen = view.position + c->T < view.seen ? view.position + c->T : view.seen, s0 = task % parts * 16, s1 = s0 + 16 < seen ? s0 + 16 : seen;
+  (void)worker;
+  if (s0 == 0) w->rows[b] = view.seen == 0 ? -1 : (int)b;
+  for (long s = s0; s < s1; s++) for (long i = 0; i < C; i += QN_VL) {
+    long k = (view.slot * c->S + s) * c->k_row + i, v = (view.slot * c->S + s) * c->v_row + i, to = (b * c->S + s) * C + i;
+    qn_store_n(w->k + to, qn_cached_load_any(c->cached, c->k, k, C - i), C - i);
+    qn_store_n(w->v + to, qn_cached_load_any(c->cached, c->v, v, C - i), C - i);
+  }
+}
+#endif
+
 // q (B,T,H,D): element (b,t,h,d) at q[(b*T+t)*q_row + h*D + d]; k, v (B,S,G,D) likewise with k_row, v_row (G key/value
 // heads, H % G == 0; with `rows`, k and v are (slots,S,G,D) and row b's keys are in slot rows[b]); o (B,T,H,D) rows of H*D;
 // lse (B,H,T). Query t is at position[b] + t and sees keys 0..position[b]+t (< lengths[b], < S); other keys are not read. With
 // segments (B,S) it sees only keys of its own segment; with ends (B,S), key s only if its position is below ends[s]. A row with length 0, a negative position or a negative slot has output
 // 0 and log-sum-exp -inf.
-QN_TEMPLATE void qn_attention(int bf16, long B, long T, long S, long H, long G, long D, const float *q, long q_row, const float *k, long k_row, const float *v, long v_row, float *o, float *lse, float scale, qn_row_index position, qn_row_index lengths, long slots, const int *rows, const int *segments, const int *ends, float *scratch) {
+// k and v may have 16 bits (`cached`, loop.h).
+QN_TEMPLATE void qn_attention(int bf16, int cached, long B, long T, long S, long H, long G, long D, const float *q, long q_row, const void *k, long k_row, const void *v, long v_row, float *o, float *lse, float scale, qn_row_index position, qn_row_index lengths, long slots, const int *rows, const int *segments, const int *ends, float *scratch) {
   float *aligned = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
-  qn_attention_context c = {.bf16 = bf16, .B = B, .T = T, .S = S, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = o, .lse = lse, .scale = scale, .slots = slots, .position = position, .lengths = lengths, .rows = rows, .segments = segments, .ends = ends, .scratch = aligned};
+  qn_attention_context c = {.bf16 = bf16, .cached = cached, .B = B, .T = T, .S = S, .H = H, .G = G, .D = D, .q = q, .q_row = q_row, .k = k, .k_row = k_row, .v = v, .v_row = v_row, .o = o, .lse = lse, .scale = scale, .slots = slots, .position = position, .lengths = lengths, .rows = rows, .segments = segments, .ends = ends, .scratch = aligned};
+#if QN_SMALL_CACHE
+  if (cached != QN_CACHED_F32 && T > QN_FEW_QUERIES) {
+    qn_attention_context narrow = c;
+    qn_attention_wide wide = {&narrow, aligned, aligned + B * S * G * D, (int *)(aligned + 2 * B * S * G * D)};
+    qn_parallel(B * ((S + 15) / 16), qn_attention_wide_task, &wide);
+    c.k = wide.k, c.v = wide.v, c.k_row = c.v_row = G * D, c.rows = wide.rows, c.slots = B;
+    c.scratch += qn_attention_wide_floats(cached, B, T, S, G, D);
+  }
+#endif
   if (T <= QN_FEW_QUERIES) qn_parallel(B * H * T, qn_attention_few_task, &c);
 #if QN_TILES
   else if (bf16) qn_attention_tiled(&c);
@@ -377,10 +477,15 @@ QN_TEMPLATE void qn_attention(int bf16, long B, long T, long S, long H, long G, 
 // For n queries from t0 on: delta (QN_NR) is the dot product of output and its gradient, lse (QN_NR) is in units of log2.
 static __attribute__((noinline)) void qn_attention_deltas(const qn_attention_context *c, long b, long h, long t0, long n, float *delta, float *lse) {
   const long T = c->T, H = c->H, D = c->D;
-  const float *o = c->o + ((b * T + t0) * H + h) * D, *d_o = c->d_o + ((b * T + t0) * H + h) * D;
+  const int o_bf16 = QN_TILES && (c->bf16 & QN_O_STORED), d_o_bf16 = QN_TILES && (c->bf16 & QN_DO_STORED);
+  const long first = ((b * T + t0) * H + h) * D;
+  const float *o = qn_attention_at(c, QN_O_STORED, c->o, first), *d_o = qn_attention_at(c, QN_DO_STORED, c->d_o, first);
   for (long j = 0; j < QN_NR; j++) { // a lane without a query, or whose query sees no key, has weights 2^-inf = 0
     vf sum = {0};
-    for (long d = 0; j < n && d < D; d += QN_VL) sum += qn_load_n(o + j * H * D + d, D - d) * qn_load_n(d_o + j * H * D + d, D - d);
+    for (long d = 0; j < n && d < D; d += QN_VL) {
+      vf x = o_bf16 ? qn_load_n_bf16((const unsigned short *)o + j * H * D + d, D - d) : qn_load_n(o + j * H * D + d, D - d);
+      sum += x * (d_o_bf16 ? qn_load_n_bf16((const unsigned short *)d_o + j * H * D + d, D - d) : qn_load_n(d_o + j * H * D + d, D - d));
+    }
     delta[j] = qn_sum(sum);
     lse[j] = j < n && c->lse[(b * H + h) * T + t0 + j] > -QN_INFINITY ? c->lse[(b * H + h) * T + t0 + j] * QN_LOG2E : QN_INFINITY;
   }

@@ -21,24 +21,37 @@ static void qn_tiles_product(long words, const float *A, long lda, const float *
   qn_fetch none = {0};
   if (words > 0) qn_tiles_multiply(words / QN_TILE_DEEP, A, lda, B, ldb, C, ldc, add, &none);
 }
+// Below, `is_bf16` tells whether `from` is stored in bf16.
+#define QN_BF16_AT(from, i) ((const unsigned short *)(from) + (i))
 // to (n, QN_HALF(D)) = from (n, D) as pairs along D, padded with 0
-static void qn_tiled_along(const float *from, long row, long n, long D, float *to) {
+static void qn_tiled_along(int is_bf16, const float *from, long row, long n, long D, float *to) {
+  if (is_bf16) {
+    for (long i = 0; i < n; i++, to += QN_HALF(D)) for (long w = 0; w < QN_HALF(D); w += QN_VL)
+      qn_store(to + w, qn_load_n((const float *)QN_BF16_AT(from, i * row + 2 * w), D > 2 * w ? D / 2 - w : 0));
+    return;
+  }
   for (long i = 0; i < n; i++, from += row, to += QN_HALF(D)) for (long w = 0; w < QN_HALF(D); w += QN_VL)
     qn_store(to + w, qn_pack_along(1, from + 2 * w, D > 2 * w ? D - 2 * w : 0));
 }
 // to (D, QN_HALF(n)) = from (n, D) transposed, as pairs of rows, padded with 0
-static void qn_tiled_transpose(const float *from, long row, long n, long D, float *to) {
+static void qn_tiled_transpose(int is_bf16, const float *from, long row, long n, long D, float *to) {
   for (long w = 0; w < QN_HALF(n); w += QN_VL) for (long d = 0; d < D; d += QN_VL)
-    qn_transpose_across(from + 2 * w * row + d, row, n - 2 * w, D - d, to + d * QN_HALF(n) + w, QN_HALF(n), D - d);
+    if (is_bf16) qn_transpose_stored(QN_BF16_AT(from, 2 * w * row + d), row, n - 2 * w, D - d, to + d * QN_HALF(n) + w, QN_HALF(n), D - d);
+    else qn_transpose_across(from + 2 * w * row + d, row, n - 2 * w, D - d, to + d * QN_HALF(n) + w, QN_HALF(n), D - d);
 }
 // to (QN_HALF(D), QN_NR) = from (n, D) transposed, as pairs along D, padded with 0
-static void qn_tiled_queries(const float *from, long row, long n, long D, float *to) {
+static void qn_tiled_queries(int is_bf16, const float *from, long row, long n, long D, float *to) {
   for (long w = 0; w < QN_HALF(D); w += QN_VL) for (long j = 0; j < QN_NR; j += QN_VL)
-    qn_transpose_along(from + j * row + 2 * w, row, n - j, D > 2 * w ? D - 2 * w : 0, to + w * QN_NR + j, QN_NR, QN_HALF(D) - w);
+    if (is_bf16) qn_transpose_f32((const float *)QN_BF16_AT(from, j * row + 2 * w), row / 2, n - j, D > 2 * w ? D / 2 - w : 0, to + w * QN_NR + j, QN_NR, QN_HALF(D) - w);
+    else qn_transpose_along(from + j * row + 2 * w, row, n - j, D > 2 * w ? D - 2 * w : 0, to + w * QN_NR + j, QN_NR, QN_HALF(D) - w);
 }
 // to (QN_NR / 2, QN_WHOLE(D)) = from (n, D) as pairs of rows, padded with 0
-static void qn_tiled_across(const float *from, long row, long n, long D, float *to) {
+static void qn_tiled_across(int is_bf16, const float *from, long row, long n, long D, float *to) {
   for (long i = 0; i < QN_NR; i += 2, to += QN_WHOLE(D)) for (long d = 0; d < D; d += QN_VL) {
+    if (is_bf16) {
+      qn_store(to + d, qn_pair_bf16(i < n ? QN_BF16_AT(from, i * row + d) : 0, i + 1 < n ? QN_BF16_AT(from, (i + 1) * row + d) : 0, D - d));
+      continue;
+    }
     vf a = i < n ? qn_load_n(from + i * row + d, D - d) : (vf){0}, b = i + 1 < n ? qn_load_n(from + (i + 1) * row + d, D - d) : (vf){0};
     qn_store(to + d, qn_pack_bf16_across(a, b));
   }
@@ -75,7 +88,8 @@ static void qn_attention_tiled_task(void *context, long task, long worker) {
   const qn_attention_context *c = context;
   const long T = c->T, S = c->S, H = c->H, D = c->D, B = c->B, part = task / (B * H), b = task % (B * H) / H, h = task % H, g = h / (H / c->G);
   const qn_attention_view view = qn_attention_view_of(c, b);
-  const float *k = c->k + view.slot * S * c->k_row + g * D, *v = c->v + view.slot * S * c->v_row + g * D, unit = c->scale * QN_LOG2E; // from dot product to score
+  const float *k = qn_attention_at(c, QN_K_STORED, c->k, view.slot * S * c->k_row + g * D), *v = qn_attention_at(c, QN_V_STORED, c->v, view.slot * S * c->v_row + g * D);
+  const float unit = c->scale * QN_LOG2E; // from dot product to score
   const long all = view.position + T < view.seen ? view.position + T : view.seen, pitch = QN_HALF(all);
   // keys (all, D packed); values (D, all packed); q (D packed, QN_NR); o (D, QN_NR); p (keys, QN_NR); packed (keys packed, QN_NR)
   float *keys = c->scratch + worker * qn_attention_tiled_floats(S, D), *values = keys + QN_WHOLE(S) * QN_HALF(D), *q = values + QN_WHOLE(D) * QN_HALF(S);
@@ -83,8 +97,8 @@ static void qn_attention_tiled_task(void *context, long task, long worker) {
   const int *segments = c->segments ? c->segments + b * S : 0, *ends = c->ends ? c->ends + b * S : 0;
   int queries[QN_NR];
   if (view.seen > 0) {
-    qn_tiled_along(k, c->k_row, all, D, keys);
-    qn_tiled_transpose(v, c->v_row, all, D, values);
+    qn_tiled_along(c->bf16 & QN_K_STORED, k, c->k_row, all, D, keys);
+    qn_tiled_transpose(c->bf16 & QN_V_STORED, v, c->v_row, all, D, values);
   }
   for (long t0 = part * QN_NR; t0 < T; t0 += c->parts * QN_NR) {
     long n = T - t0 < QN_NR ? T - t0 : QN_NR, first = view.position + t0, seen = first + n < view.seen ? first + n : view.seen;
@@ -93,7 +107,7 @@ static void qn_attention_tiled_task(void *context, long task, long worker) {
       continue;
     }
     if (segments) qn_attention_query_segments(segments, S, first, queries);
-    qn_tiled_queries(c->q + (b * T + t0) * c->q_row + h * D, c->q_row, n, D, q);
+    qn_tiled_queries(c->bf16 & QN_Q_STORED, qn_attention_at(c, QN_Q_STORED, c->q, (b * T + t0) * c->q_row + h * D), c->q_row, n, D, q);
     qn_tiled_clear(o, QN_WHOLE(D) * QN_NR);
     for (long j = 0; j < QN_NR; j += QN_VL) qn_store(m + j, qn_splat(-QN_INFINITY)), qn_store(l + j, (vf){0});
     for (long s0 = 0; s0 < seen; s0 += QN_TILE_KEYS) {
@@ -118,11 +132,19 @@ static void qn_attention_tiled(qn_attention_context *c) {
   qn_parallel(heads * c->parts, qn_attention_tiled_task, c);
 }
 
+// Rows of `to` (n, D) from element `at` on = from (n, QN_WHOLE(D))
+static void qn_tiled_write(int to_bf16, const float *from, long n, long D, float *to, long at, long row) {
+  for (long t = 0; t < n; t++, at += row, from += QN_WHOLE(D)) for (long d = 0; d < D; d += QN_VL) {
+    if (to_bf16) qn_store_n_bf16((unsigned short *)to + at + d, qn_load(from + d), D - d);
+    else qn_store_n(to + at + d, qn_load(from + d), D - d);
+  }
+}
 // One task takes all heads of one group of one sequence, so that dk and dv have a single writer.
 static void qn_attention_tiled_backward_task(void *context, long task, long worker) {
   const qn_attention_context *c = context;
   const long T = c->T, H = c->H, D = c->D, W = QN_WHOLE(D), b = task / c->G, g = task % c->G, R = H / c->G, length = qn_attention_view_of(c, b).seen, pitch = QN_HALF(length);
-  const float *k = c->k + b * T * c->k_row + g * D, *v = c->v + b * T * c->v_row + g * D, unit = c->scale * QN_LOG2E;
+  const float *k = qn_attention_at(c, QN_K_STORED, c->k, b * T * c->k_row + g * D), *v = qn_attention_at(c, QN_V_STORED, c->v, b * T * c->v_row + g * D), unit = c->scale * QN_LOG2E;
+  const int k_bf16 = c->bf16 & QN_K_STORED, q_bf16 = c->bf16 & QN_Q_STORED, d_o_bf16 = c->bf16 & QN_DO_STORED;
   // keys, values (length, D packed); columns (D, length packed): the keys transposed; dk, dv (length, D); q, d_o (D packed, QN_NR),
   // q_rows, d_o_rows (QN_NR packed, D); dq (D, QN_NR); p, ds (keys, QN_NR), ..._along in pairs of queries, ..._across of keys
   float *keys = c->scratch + worker * qn_attention_tiled_backward_floats(T, D), *values = keys + QN_WHOLE(T) * QN_HALF(D), *columns = values + QN_WHOLE(T) * QN_HALF(D);
@@ -134,19 +156,19 @@ static void qn_attention_tiled_backward_task(void *context, long task, long work
   int queries[QN_NR];
   for (long j = 0; j < QN_NR; j += QN_VL) qn_store(ones + j, qn_splat(1.0f));
   qn_tiled_clear(dk, 2 * QN_WHOLE(T) * W);
-  qn_tiled_along(k, c->k_row, length, D, keys);
-  qn_tiled_along(v, c->v_row, length, D, values);
-  qn_tiled_transpose(k, c->k_row, length, D, columns);
+  qn_tiled_along(k_bf16, k, c->k_row, length, D, keys);
+  qn_tiled_along(c->bf16 & QN_V_STORED, v, c->v_row, length, D, values);
+  qn_tiled_transpose(k_bf16, k, c->k_row, length, D, columns);
   for (long h = g * R; h < g * R + R; h++) for (long t0 = 0; t0 < T; t0 += QN_NR) {
     long n = T - t0 < QN_NR ? T - t0 : QN_NR, seen = t0 + n < length ? t0 + n : length;
-    const float *q_at = c->q + (b * T + t0) * c->q_row + h * D, *d_o_at = c->d_o + ((b * T + t0) * H + h) * D;
+    const float *q_at = qn_attention_at(c, QN_Q_STORED, c->q, (b * T + t0) * c->q_row + h * D), *d_o_at = qn_attention_at(c, QN_DO_STORED, c->d_o, ((b * T + t0) * H + h) * D);
     qn_tiled_clear(dq, W * QN_NR);
     if (seen > 0) {
       if (segments) qn_attention_query_segments(segments, T, t0, queries);
-      qn_tiled_queries(q_at, c->q_row, n, D, q);
-      qn_tiled_queries(d_o_at, H * D, n, D, d_o);
-      qn_tiled_across(q_at, c->q_row, n, D, q_rows);
-      qn_tiled_across(d_o_at, H * D, n, D, d_o_rows);
+      qn_tiled_queries(q_bf16, q_at, c->q_row, n, D, q);
+      qn_tiled_queries(d_o_bf16, d_o_at, H * D, n, D, d_o);
+      qn_tiled_across(q_bf16, q_at, c->q_row, n, D, q_rows);
+      qn_tiled_across(d_o_bf16, d_o_at, H * D, n, D, d_o_rows);
       qn_attention_deltas(c, b, h, t0, n, delta, lse);
     }
     for (long s0 = 0; s0 < seen; s0 += QN_TILE_KEYS) {
@@ -167,12 +189,12 @@ static void qn_attention_tiled_backward_task(void *context, long task, long work
       qn_tiled_dK_dV(s0, N, t0, D, ds_along, q_rows, dk + s0 * W);
       qn_tiled_PV(s0, N, t0, D, columns + s0 / 2, pitch, ds_across, dq);
     }
-    qn_attention_transpose_back(D, n, dq, ones, c->dq + (b * T + t0) * c->dq_row + h * D, c->dq_row);
+    const long dq_at = (b * T + t0) * c->dq_row + h * D;
+    if (c->bf16 & QN_DQ_STORED) qn_attention_transpose_back_bf16(D, n, dq, ones, (unsigned short *)c->dq + dq_at, c->dq_row);
+    else qn_attention_transpose_back(D, n, dq, ones, c->dq + dq_at, c->dq_row);
   }
-  for (long t = 0; t < T; t++) for (long d = 0; d < D; d += QN_VL) {
-    qn_store_n(c->dk + (b * T + t) * c->dk_row + g * D + d, qn_load(dk + t * W + d), D - d);
-    qn_store_n(c->dv + (b * T + t) * c->dv_row + g * D + d, qn_load(dv + t * W + d), D - d);
-  }
+  qn_tiled_write(c->bf16 & QN_DK_STORED, dk, T, D, c->dk, b * T * c->dk_row + g * D, c->dk_row);
+  qn_tiled_write(c->bf16 & QN_DV_STORED, dv, T, D, c->dv, b * T * c->dv_row + g * D, c->dv_row);
 }
 #endif
 #endif

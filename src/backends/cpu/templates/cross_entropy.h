@@ -16,19 +16,35 @@ QN_FUNCTION long qn_cross_entropy_rows(long N, long V) {
   if (QN_TILES) R = V <= 8192 ? 256 : 1024; // products take less time there, and memory more
   return R < N ? R : N;
 }
-// Distance between packed rows: an odd number of cache lines, so that consecutive rows do not map to the same cache sets.
-QN_FUNCTION long qn_packed_pitch(int bf16, long K) { long pack = bf16 ? QN_PACK : 1; return ((K + pack - 1) / pack + 15) / 16 * 16 | 16; }
+// Words of K of a packed row. With tiles, rows are in strips (gemm_tiles.h). Else they are an odd number of cache lines apart, so that
+// consecutive rows do not map to the same cache sets.
+QN_FUNCTION long qn_packed_pitch(int bf16, long K) {
+  long pack = bf16 ? QN_PACK : 1, lines = ((K + pack - 1) / pack + 15) / 16;
+  return 16 * (QN_TILES && bf16 ? lines : lines | 1);
+}
+QN_INLINE long qn_packed_words(int bf16, long rows, long K) { return (rows + QN_SIDE - 1) / QN_SIDE * QN_SIDE * qn_packed_pitch(bf16, K); }
+// The word of element k of a packed row, and the distance to that of the next row
+QN_INLINE float *qn_packed_word(const int bf16, float *packed, long words, long row, long k, long *pitch) {
+#if QN_TILES
+  if (bf16) return qn_strip_word(packed, words, row, k / QN_PACK, pitch);
+#endif
+  *pitch = words;
+  return packed + row * words + k / (bf16 ? QN_PACK : 1);
+}
+#define QN_PACKED_HEAD (1L << 23) // elements up to which the head is packed once for all chunks
+QN_INLINE int qn_cross_entropy_packs_head(int bf16, long N, long C, long V) { return QN_TILES && bf16 && N > qn_cross_entropy_rows(N, V) && V * C <= QN_PACKED_HEAD; }
 // Scratch in floats: without gradients (0), with dx (1), or with dx and dw (2).
 QN_TEMPLATE long qn_linear_cross_entropy_scratch(int bf16, int statistics, int gradients, long N, long C, long V) {
   long R = qn_cross_entropy_rows(N, V), a = qn_gemm_blockwise_scratch(V, C), b = gradients > 0 ? qn_gemm_scratch(R, C, V) : 0, d = gradients > 1 ? qn_gemm_scratch(V, C, R) : 0;
-  long packed = (gradients > 0 ? R * qn_packed_pitch(bf16, V) : 0) + (gradients > 1 ? V * qn_packed_pitch(bf16, R) : 0);
+  long packed = (gradients > 0 ? qn_packed_words(bf16, R, V) : 0) + (gradients > 1 ? qn_packed_words(bf16, V, R) : 0);
+  if (qn_cross_entropy_packs_head(bf16, N, C, V)) packed += qn_packed_words(bf16, V, C) + (gradients > 0 ? qn_packed_words(bf16, C, V) : 0);
   return packed + (statistics ? 4 : 1) * R * ((V + QN_GROUP - 1) / QN_GROUP) + 5 * R + 48 + (a > b ? a > d ? a : d : b > d ? b : d);
 }
 
 typedef struct {
   int bf16; long rows, C, V, groups;                                            // rows of this chunk
   const float *x, *w, *d_loss; const int *targets; float *loss, *dx, *dw;       // (rows,C), (V,C), (rows), (rows), (rows), (rows,C), (V,C)
-  float *along_v; long along_v_pitch; float *along_rows; long along_rows_pitch; // e packed along V (rows, V) and along rows (V, rows)
+  float *along_v; long along_v_words; float *along_rows; long along_rows_words; // e packed along V (rows, V) and along rows (V, rows)
   float *sums, *reference, *target_logit, *factor, *retry;                      // (rows,groups), (rows), (rows), (rows), one number
   int maxima;                                                                   // write maxima to sums and do not compute e
   float *moments, *tops;       // (rows,groups): sums of e * (z - reference), and largest logits
@@ -37,6 +53,7 @@ typedef struct {
   const float *d_entropy;      // (rows), or 0
   float *lines;                // (rows,2): a and b of each row
   int second;                  // write e * (a + b (z - reference))
+  const float *head;           // w, or its strips for the logits
 } qn_cross_entropy_context;
 
 // Replaces the n logits z of a row by e, writes e packed as well, and returns its sum. If `moment` is set, also computes the sum
@@ -74,9 +91,10 @@ QN_INLINE float qn_cross_entropy_row(const int bf16, float *z, long n, float ref
 static void qn_cross_entropy_block(void *context, long m0, long m1, long n0, long n1, float *Z, long ldz) {
   const qn_cross_entropy_context *c = context;
   const int bf16 = QN_BF16 && c->bf16;
-  const long pack = bf16 ? QN_PACK : 1;
+  const long pack = bf16 ? QN_PACK : 1, step = pack * QN_VL;
+  long pitch;
   for (long r = m0; r < m1; r++) {
-    float *z = Z + (r - m0) * ldz, *sums = c->sums + r * c->groups, *packed = c->dx ? c->along_v + r * c->along_v_pitch + n0 / pack : 0;
+    float *z = Z + (r - m0) * ldz, *sums = c->sums + r * c->groups, *packed = c->dx ? qn_packed_word(bf16, c->along_v, c->along_v_words, r, n0, &pitch) : 0;
     long target = c->targets[r], g0 = n0 / QN_GROUP;
     float *moments = c->moments + r * c->groups, *tops = c->tops + r * c->groups, *squares = c->squares + r * c->groups;
     for (long g = g0; g < (n1 + QN_GROUP - 1) / QN_GROUP; g++) {
@@ -92,14 +110,15 @@ static void qn_cross_entropy_block(void *context, long m0, long m1, long n0, lon
       else if (bf16) sums[g0] = qn_cross_entropy_row(QN_BF16, z, n1 - n0, c->reference[r], packed, 0, 0, 0, 0);
       else if (c->entropy) sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], packed, moments + g0, tops + g0, squares + g0, 0);
       else sums[g0] = qn_cross_entropy_row(0, z, n1 - n0, c->reference[r], packed, 0, 0, 0, 0);
+      if (QN_TILES && bf16 && packed) for (long n = n0 + (n1 - n0 + step - 1) / step * step; n % (2 * QN_TILE_DEEP) != 0; n += step) qn_store(packed + (n - n0) / pack, (vf){0}); // padding
     }
   }
   if (!c->dw || c->maxima) return;
-  for (long r = m0; r < m1; r += pack * QN_VL) for (long n = n0; n < n1; n += QN_VL) { // buffers are padded to whole vectors
+  for (long r = m0; r < (QN_TILES && bf16 ? (m1 + 2 * QN_TILE_DEEP - 1) / (2 * QN_TILE_DEEP) * (2 * QN_TILE_DEEP) : m1); r += step) for (long n = n0; n < n1; n += QN_VL) { // buffers are padded to whole vectors
     const float *from = Z + (r - m0) * ldz + n - n0;
-    float *to = c->along_rows + n * c->along_rows_pitch + r / pack;
-    if (bf16) qn_transpose_across(from, ldz, m1 - r, n1 - n, to, c->along_rows_pitch, n1 - n);
-    else qn_transpose_f32(from, ldz, m1 - r, n1 - n, to, c->along_rows_pitch, n1 - n);
+    float *to = qn_packed_word(bf16, c->along_rows, c->along_rows_words, n, r, &pitch);
+    if (bf16) qn_transpose_across(from, ldz, m1 - r, n1 - n, to, pitch, n1 - n);
+    else qn_transpose_f32(from, ldz, m1 - r, n1 - n, to, pitch, n1 - n);
   }
 }
 
@@ -175,28 +194,38 @@ static void qn_cross_entropy_dw_task(void *context, long task, long worker) {
   }
 }
 
+QN_INLINE void qn_cross_entropy_logits(qn_cross_entropy_context *c, int packs_head, float *scratch) {
+  qn_gemm_blockwise(c->bf16, c->rows, c->V, c->C, c->x, c->C, c->head, c->C, packs_head, scratch, qn_cross_entropy_block, c);
+}
+
 // Inputs: x (N,C), w (V,C), targets (N), d_loss (N). Overwrites loss (N), dx (N,C) and dw (V,C), which may be null; adds to dw if accumulate_dw.
 // If entropy (N) is not 0, it receives the entropy of softmax(x·wᵀ) in nats. is_greedy (N) is then 1 where no logit exceeds the
 // target's, log_squares (N) the log of the sum of squared probabilities. d_entropy (N) may be 0.
 QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long V, const float *x, const float *w, const int *targets, const float *d_loss, const float *d_entropy, float *loss, float *dx, float *dw, int accumulate_dw, float *entropy, float *is_greedy, float *log_squares, float *scratch) {
   long R = qn_cross_entropy_rows(N, V), groups = (V + QN_GROUP - 1) / QN_GROUP;
-  long P = qn_packed_pitch(bf16, V), Q = qn_packed_pitch(bf16, R);
-  float *along_v = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *along_rows = along_v + (dx ? R * P : 0), *sums = along_rows + (dw ? V * Q : 0), *moments = sums + R * groups, *tops = moments + R * groups, *squares = tops + R * groups, *per_row = entropy ? squares + R * groups : moments, *retry = per_row + 5 * R, *gemm_scratch = retry + 16;
+  int packs_head = qn_cross_entropy_packs_head(bf16, N, C, V);
+  float *along_v = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *along_rows = along_v + (dx ? qn_packed_words(bf16, R, V) : 0);
+  float *w_along_c = along_rows + (dw ? qn_packed_words(bf16, V, R) : 0), *w_along_v = w_along_c + (packs_head ? qn_packed_words(bf16, V, C) : 0);
+  float *sums = w_along_v + (packs_head && dx ? qn_packed_words(bf16, C, V) : 0), *moments = sums + R * groups, *tops = moments + R * groups, *squares = tops + R * groups, *per_row = entropy ? squares + R * groups : moments, *retry = per_row + 5 * R, *gemm_scratch = retry + 16;
+#if QN_TILES
+  if (packs_head) qn_gemm_strips_of_B(V, C, w, 1, C, w_along_c);
+  if (packs_head && dx) qn_gemm_strips_of_B(C, V, w, C, 1, w_along_v);
+#endif
   for (long n = 0; n < N; n += R) {
     long rows = n + R < N ? R : N - n, tasks = (rows + QN_CROSS_ENTROPY_ROWS - 1) / QN_CROSS_ENTROPY_ROWS;
     qn_cross_entropy_context c = {bf16, rows, C, V, groups, x + n * C, w, d_loss ? d_loss + n : 0, targets + n, loss + n, dx ? dx + n * C : 0, dw,
-                                  along_v, P, along_rows, Q, sums, per_row, per_row + R, per_row + 2 * R, retry, 0,
+                                  along_v, qn_packed_pitch(bf16, V), along_rows, qn_packed_pitch(bf16, rows), sums, per_row, per_row + R, per_row + 2 * R, retry, 0,
                                   moments, tops, squares, entropy ? entropy + n : 0, is_greedy ? is_greedy + n : 0, log_squares ? log_squares + n : 0,
-                                  d_entropy ? d_entropy + n : 0, per_row + 3 * R, 0};
+                                  d_entropy ? d_entropy + n : 0, per_row + 3 * R, 0, packs_head ? w_along_c : w};
     qn_parallel(tasks, qn_cross_entropy_reference_task, &c);
     for (int round = 0; round < 2; round++) {
       if (round == 1) { // use the rows' maxima as references
         c.maxima = 1;
-        qn_gemm_blockwise(bf16, rows, V, C, c.x, C, w, C, gemm_scratch, qn_cross_entropy_block, &c);
+        qn_cross_entropy_logits(&c, packs_head, gemm_scratch);
         qn_parallel(tasks, qn_cross_entropy_maximum_task, &c);
         c.maxima = 0;
       }
-      qn_gemm_blockwise(bf16, rows, V, C, c.x, C, w, C, gemm_scratch, qn_cross_entropy_block, &c);
+      qn_cross_entropy_logits(&c, packs_head, gemm_scratch);
       *retry = 0.0f;
       qn_parallel(tasks, qn_cross_entropy_loss_task, &c);
       if (*retry == 0.0f) break;
@@ -204,12 +233,13 @@ QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long
     if (!dx) continue;
     if (d_entropy) {
       c.second = 1;
-      qn_gemm_blockwise(bf16, rows, V, C, c.x, C, w, C, gemm_scratch, qn_cross_entropy_block, &c);
+      qn_cross_entropy_logits(&c, packs_head, gemm_scratch);
     }
-    qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = rows, .N = C, .K = V, .A = along_v, .a_m = P, .a_k = 1, .a_packed = 1, .B = w, .b_k = C, .b_n = 1,
+    qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = rows, .N = C, .K = V, .A = along_v, .a_m = c.along_v_words, .a_k = 1, .a_packed = 1, .a_strips = QN_TILES && bf16,
+                                  .B = packs_head ? w_along_v : w, .b_k = C, .b_n = 1, .b_strips = packs_head,
                                   .C = c.dx, .ldc = C, .epilogue = qn_cross_entropy_dx_epilogue, .context = &c}, gemm_scratch);
     if (!dw) continue;
-    qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = V, .N = C, .K = rows, .A = along_rows, .a_m = Q, .a_k = 1, .a_packed = 1, .B = c.x, .b_k = C, .b_n = 1, .b_scale = c.factor,
+    qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = V, .N = C, .K = rows, .A = along_rows, .a_m = c.along_rows_words, .a_k = 1, .a_packed = 1, .a_strips = QN_TILES && bf16, .B = c.x, .b_k = C, .b_n = 1, .b_scale = c.factor,
                                   .C = dw, .ldc = C, .accumulate = accumulate_dw || n > 0}, gemm_scratch);
     qn_parallel((C + QN_GROUP - 1) / QN_GROUP, qn_cross_entropy_dw_task, &c);
   }

@@ -40,6 +40,9 @@ typedef struct {
   qn_epilogue epilogue; qn_block_consumer consume; void *context;
   int bf16; long pack;        // elements of K per packed word
   int a_packed;               // A is already packed along K; its rows are a_m words apart
+  int a_bf16, b_bf16;         // only with tiles: A or B is stored in bf16; strides are in elements
+  int a_strips, b_strips;     // only with tiles: A or B is packed in strips of all of K
+  long block, pointers;       // only with tiles: C's place among the epilogue's pointers; see qn_gemm_stored
   const float *b_scale;       // (K): factor for each row of B (needs b_n = 1), or 0
   int blockwise;              // blocks of C go to worker scratch; see qn_gemm_blockwise
   float *packed_A;            // (threads, QN_A_BLOCK)
@@ -175,6 +178,26 @@ static __attribute__((noinline)) void qn_transpose_across(const float *from, lon
 #else
 #define qn_transpose_along qn_transpose_f32
 #define qn_transpose_across qn_transpose_f32
+#endif
+#if QN_TILES
+// The same for numbers stored in bf16. Along K they are words already; down the columns, two rows become one row of words.
+// Lane i is the pair (low[i], high[i]); a missing row (0) is zeros, and so are the lanes from n on.
+QN_INLINE vf qn_pair_bf16(const unsigned short *low, const unsigned short *high, long n) {
+  vf a = low ? qn_load_n_bf16(low, n) : (vf){0}, b = high ? qn_load_n_bf16(high, n) : (vf){0};
+  return (vf)((vi)((vu)a >> 16) | (vi)b);
+}
+static __attribute__((noinline)) void qn_transpose_stored(const unsigned short *from, long pitch, long n, long m, float *to, long to_pitch, long rows) {
+  vf x[QN_VL];
+  if (n >= 2 * QN_VL && m >= QN_VL && rows >= QN_VL) { // registers only
+    QN_UNROLL for (int i = 0; i < QN_VL; i++) x[i] = qn_pair_bf16(from + 2 * i * pitch, from + (2 * i + 1) * pitch, QN_VL);
+    qn_transpose(x);
+    QN_UNROLL for (int i = 0; i < QN_VL; i++) qn_store(to + i * to_pitch, x[i]);
+    return;
+  }
+  for (int i = 0; i < QN_VL; i++) x[i] = qn_pair_bf16(2 * i < n ? from + 2 * i * pitch : 0, 2 * i + 1 < n ? from + (2 * i + 1) * pitch : 0, m);
+  qn_transpose(x);
+  for (int i = 0; i < rows && i < QN_VL; i++) qn_store(to + i * to_pitch, x[i]);
+}
 #endif
 
 // to (m1 - m0, QN_KC) = rows m0..m1, columns k0..k1 of A, packed; each row is padded with 0 to a multiple of 4 words.
@@ -432,9 +455,9 @@ QN_FUNCTION long qn_gemm_blockwise_scratch(long N, long K) {
   long slabs = (1 + (N > QN_NC)) * qn_slab_floats(N, K, K) + qn_threads * (QN_A_BLOCK + QN_BLOCK_ROWS * QN_NC) + 16;
   return slabs > tiled ? slabs : tiled;
 }
-QN_FUNCTION void qn_gemm_blockwise(int bf16, long M, long N, long K, const float *A, long a_m, const float *B, long b_n, float *scratch, qn_block_consumer consume, void *context) {
+QN_FUNCTION void qn_gemm_blockwise(int bf16, long M, long N, long K, const float *A, long a_m, const float *B, long b_n, int b_strips, float *scratch, qn_block_consumer consume, void *context) {
   float *blocks = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16;
-  qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = M, .N = N, .K = K, .A = A, .a_m = a_m, .a_k = 1, .B = B, .b_k = 1, .b_n = b_n,
+  qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = M, .N = N, .K = K, .A = A, .a_m = a_m, .a_k = 1, .B = B, .b_k = 1, .b_n = b_n, .b_strips = b_strips,
                                 .C = blocks, .ldc = QN_NC, .blockwise = 1, .consume = consume, .context = context}, blocks + qn_threads * (QN_BLOCK_ROWS * QN_NC));
 }
 #endif

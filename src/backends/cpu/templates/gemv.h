@@ -20,8 +20,15 @@
 #define QN_DOT_FLOATS 4608   // limited to this many floats: together with those of W they fill L1
 #define QN_DOT_TASK_ROWS 48  // rows per task
 
+// Columns per task: QN_GROUP, or less if that leaves one thread waiting for another. A multiple of 16.
+QN_INLINE long qn_task_columns(long N) {
+  long columns = QN_GROUP;
+  while (columns > 16 && (N + columns - 1) / columns < 8 * qn_threads) columns /= 2;
+  return columns;
+}
+
 // x (M,K), W (N,K), y (M,N)
-typedef struct { long M, N, K; const float *x, *W; float *y; int accumulate; qn_epilogue epilogue; void *context; long m_blocks; } qn_dot_context;
+typedef struct { long M, N, K; const float *x, *W; float *y; int accumulate; qn_epilogue epilogue; void *context; long columns, m_blocks; } qn_dot_context;
 
 // parts[i][j] (VL partial sums) = row i of x (rows K apart) · row j of W (rows K apart); m, n constant
 QN_INLINE void qn_dot_tile(const int m, const int n, long K, const float *restrict x, const float *restrict W, vf (*restrict parts)[QN_VL]) {
@@ -59,7 +66,7 @@ QN_DOT_STRIP(qn_dot_strip_n, QN_DOT_COLUMNS)
 static void qn_linear_task(void *context, long task, long worker) {
   const qn_dot_context *c = context;
   (void)worker;
-  long K = c->K, n0 = task / c->m_blocks * QN_GROUP, n1 = n0 + QN_GROUP < c->N ? n0 + QN_GROUP : c->N;
+  long K = c->K, n0 = task / c->m_blocks * c->columns, n1 = n0 + c->columns < c->N ? n0 + c->columns : c->N;
   long m0 = c->M * (task % c->m_blocks) / c->m_blocks, m1 = c->M * (task % c->m_blocks + 1) / c->m_blocks, step = QN_DOT_FLOATS / K / QN_DOT_ROWS * QN_DOT_ROWS;
   step = step < QN_DOT_ROWS ? QN_DOT_ROWS : step > QN_DOT_BLOCK ? QN_DOT_BLOCK : step;
   vf parts[QN_DOT_BLOCK][QN_VL];
@@ -77,7 +84,7 @@ static void qn_linear_task(void *context, long task, long worker) {
 static void qn_gemv_task(void *context, long task, long worker) {
   const qn_dot_context *c = context;
   (void)worker;
-  long n0 = task * QN_GROUP, n1 = n0 + QN_GROUP < c->N ? n0 + QN_GROUP : c->N;
+  long n0 = task * c->columns, n1 = n0 + c->columns < c->N ? n0 + c->columns : c->N;
   for (long n = n0; n < n1; n++) c->y[n] = (c->accumulate ? c->y[n] : 0.0f) + qn_dot(c->K, c->x, c->W + n * c->K);
   if (c->epilogue) c->epilogue(c->context, 0, 1, n0, n1);
 }
@@ -85,7 +92,8 @@ static void qn_gemv_task(void *context, long task, long worker) {
 // y (M,N) = [y +] x (M,K) · W (N,K) transposed.
 QN_TEMPLATE void qn_linear(long M, long N, long K, const float *x, const float *W, float *y, int accumulate, qn_epilogue epilogue, void *context) {
   qn_dot_context c = {.M = M, .N = N, .K = K, .x = x, .W = W, .y = y, .accumulate = accumulate, .epilogue = epilogue, .context = context};
-  long groups = (N + QN_GROUP - 1) / QN_GROUP;
+  c.columns = qn_task_columns(N);
+  long groups = (N + c.columns - 1) / c.columns;
   c.m_blocks = (M + QN_DOT_TASK_ROWS - 1) / QN_DOT_TASK_ROWS;
   if (M < 1 || N < 1 || K < 1) return;
   if (M == 1) qn_parallel(groups, qn_gemv_task, &c);

@@ -212,6 +212,7 @@ QN_TEMPLATE void *qn_pool_open(int threads) {
 // Starts a run: workers wake and spin until qn_pool_end. The same thread must call both.
 QN_TEMPLATE void qn_pool_begin(void *pool) {
   qn_denormals_before = qn_flush_denormals();
+  qn_tiles_save();
   if (QN_TILE_HARDWARE) qn_tiles_configure();
   qn_pool = pool;
   if (!qn_pool) return;
@@ -225,6 +226,7 @@ QN_TEMPLATE void qn_pool_begin(void *pool) {
 QN_TEMPLATE void qn_pool_end(void) {
   if (qn_pool) qn_pool->running = 0;
   if (QN_TILE_HARDWARE) qn_tiles_release();
+  qn_tiles_restore();
   qn_restore_denormals(qn_denormals_before);
 }
 static void qn_pool_wake(void) {}
@@ -258,10 +260,12 @@ QN_TEMPLATE void qn_pool_close(void *pool) { (void)pool; }
 QN_TEMPLATE void qn_pool_begin(void *pool) {
   (void)pool;
   qn_denormals_before = qn_flush_denormals();
+  qn_tiles_save();
   if (QN_TILE_HARDWARE) qn_tiles_configure();
 }
 QN_TEMPLATE void qn_pool_end(void) {
   if (QN_TILE_HARDWARE) qn_tiles_release();
+  qn_tiles_restore();
   qn_restore_denormals(qn_denormals_before);
 }
 QN_FUNCTION void qn_parallel(long tasks, qn_task f, void *context) {

@@ -2,6 +2,15 @@
 // widened on load) or the bits of an i32. Integers are only cast; loops do no arithmetic on them.
 #ifndef QN_STORAGE_H
 #define QN_STORAGE_H
+// Block formats of weights (blocks.h)
+#define QN_Q8_0 0
+#define QN_Q4_0 1
+#define QN_Q4_1 2
+#define QN_Q5_0 3
+#define QN_Q5_1 4
+#define QN_Q4_K 5
+#define QN_Q5_K 6
+#define QN_Q6_K 7
 typedef unsigned vu __attribute__((vector_size(QN_VL * 4)));
 
 // Loads and stores for dtype NAME, stored as TYPE; qn_widen_NAME and qn_narrow_NAME convert to and from 32-bit lanes.
@@ -42,7 +51,12 @@ QN_INLINE vi qn_half_of_float(vf x) {
   return qn_select_int(bits >= 0x47800000, large, qn_select_int(bits < 0x38800000, tiny, normal)) | sign;
 }
 
-QN_STORED(bf16, unsigned short, (vf)(__builtin_convertvector(x, vi) << 16), __builtin_convertvector((vu)qn_bf16_round(x) >> 16, qn_v_bf16))
+#if !defined(QN_PLAIN) && QN_VL == 16 && defined(__AVX512BF16__)
+#define QN_NARROW_BF16(x) (qn_v_bf16)_mm512_cvtneps_pbh((__m512)x)
+#else
+#define QN_NARROW_BF16(x) __builtin_convertvector((vu)qn_bf16_round(x) >> 16, qn_v_bf16)
+#endif
+QN_STORED(bf16, unsigned short, (vf)(__builtin_convertvector(x, vi) << 16), QN_NARROW_BF16(x))
 QN_STORED(f16, unsigned short, qn_float_of_half(__builtin_convertvector(x, vi)), __builtin_convertvector((vu)qn_half_of_float(x), qn_v_f16))
 QN_STORED(i32, int, (vf)(vi)x, (qn_v_i32)(vi)x)
 QN_STORED(u8, unsigned char, (vf)__builtin_convertvector(x, vi), __builtin_convertvector((vu)x, qn_v_u8))
@@ -61,4 +75,35 @@ QN_INLINE vf qn_int_to_u8(vf x) {
 }
 QN_INLINE vf qn_to_u8(vf x) { return qn_int_to_u8(qn_to_i32(x)); }
 QN_INLINE vf qn_float_of_int(vf x) { return __builtin_convertvector((vi)x, vf); }
+
+// QN_VL numbers in f16
+#if !defined(QN_PLAIN) && QN_VL == 16 && defined(__AVX512F__)
+QN_INLINE vf qn_load_halves(const void *p) { return (vf)_mm512_cvtph_ps(_mm256_loadu_si256(p)); }
+#elif !defined(QN_PLAIN) && QN_VL == 8 && defined(__F16C__)
+QN_INLINE vf qn_load_halves(const void *p) { return (vf)_mm256_cvtph_ps(_mm_loadu_si128(p)); }
+#elif !defined(QN_PLAIN) && QN_VL == 4 && defined(__aarch64__)
+QN_INLINE vf qn_load_halves(const void *p) { return (vf)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+#else
+QN_INLINE vf qn_load_halves(const void *p) { return qn_load_f16(p); }
+#endif
+
+// Blocks of int8.
+typedef signed char qn_v_s8 __attribute__((vector_size(QN_VL), aligned(1), may_alias));
+QN_INLINE vi qn_load_s8(const void *p) { return __builtin_convertvector(*(const qn_v_s8 *)p, vi); }
+#define QN_TINY_BLOCK 1e-30f // blocks whose values are at most this become 0
+// x · inverse as integers, ties to even, for products below 2^22
+#if !defined(QN_PLAIN) && QN_VL == 16 && defined(__AVX512F__)
+QN_INLINE vi qn_round_int8(vf x, float inverse) { return (vi)_mm512_cvtps_epi32((__m512)(x * inverse)); }
+#elif !defined(QN_PLAIN) && QN_VL == 8 && defined(__AVX__)
+QN_INLINE vi qn_round_int8(vf x, float inverse) { return (vi)_mm256_cvtps_epi32((__m256)(x * inverse)); }
+#elif !defined(QN_PLAIN) && QN_VL == 4 && defined(__SSE2__)
+QN_INLINE vi qn_round_int8(vf x, float inverse) { return (vi)_mm_cvtps_epi32((__m128)(x * inverse)); }
+#elif !defined(QN_PLAIN) && QN_VL == 4 && defined(__aarch64__)
+QN_INLINE vi qn_round_int8(vf x, float inverse) { return (vi)vcvtnq_s32_f32((float32x4_t)(x * inverse)); }
+#else // adding 2^23 rounds
+QN_INLINE vi qn_round_int8(vf x, float inverse) {
+  vi q = (vi)(qn_abs(x * inverse) + 8388608.0f) & 0x7fffff, sign = (vi)x >> 31;
+  return (q ^ sign) - sign;
+}
+#endif
 #endif

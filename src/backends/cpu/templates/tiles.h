@@ -35,6 +35,17 @@ static __attribute__((unused)) void qn_tiles_release(void) { __asm__ volatile(".
 static __attribute__((unused)) void qn_tiles_configure(void) {}
 static __attribute__((unused)) void qn_tiles_release(void) {}
 #endif
+// Another library may expect that the calling thread's tiles stay configured between its calls, as llama.cpp does.
+#if defined(__AMX_TILE__) && defined(__linux__) && !defined(QN_PLAIN)
+static qn_tile_shapes qn_tiles_before __attribute__((aligned(64)));
+static __attribute__((unused)) void qn_tiles_save(void) { __asm__ volatile("sttilecfg %0" : "=m"(qn_tiles_before)); }
+static __attribute__((unused)) void qn_tiles_restore(void) {
+  if (qn_tiles_before.palette) __asm__ volatile("ldtilecfg %0" ::"m"(qn_tiles_before));
+}
+#else
+static __attribute__((unused)) void qn_tiles_save(void) {}
+static __attribute__((unused)) void qn_tiles_restore(void) {}
+#endif
 
 #if QN_TILES
 // Rows of memory needed soon: each step of a product prefetches one of their cache lines into L2. (Prefetching into L1 would cost

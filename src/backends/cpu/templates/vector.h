@@ -193,23 +193,32 @@ QN_INLINE void qn_transpose(vf x[QN_VL]) {
   QN_EXCHANGE(1, QN_LOW1, QN_HIGH1)
 }
 
-// Lane i is qn_sum(x[i]), in its order of additions; x is overwritten.
-#define QN_FOLD(w, low, high) \
+// Functions of x[QN_VL]: lane i of the result combines the lanes of x[i], in qn_sum's order; x is overwritten.
+#define QN_FOLD(w, TYPE, OF, low, high) \
   QN_UNROLL for (int i = 0; i < w; i++) { \
-    vf a = x[i], b = x[i + w]; \
-    x[i] = QN_SHUFFLE(a, b, low) + QN_SHUFFLE(a, b, high); \
+    TYPE a = x[i], b = x[i + w]; \
+    x[i] = OF(QN_SHUFFLE(a, b, low), QN_SHUFFLE(a, b, high)); \
   }
-QN_INLINE vf qn_sums(vf x[QN_VL]) {
 #if QN_VL > 8
-  QN_FOLD(8, QN_LOW8, QN_HIGH8)
+#define QN_FOLD8(TYPE, OF) QN_FOLD(8, TYPE, OF, QN_LOW8, QN_HIGH8)
+#else
+#define QN_FOLD8(TYPE, OF)
 #endif
 #if QN_VL > 4
-  QN_FOLD(4, QN_LOW4, QN_HIGH4)
+#define QN_FOLD4(TYPE, OF) QN_FOLD(4, TYPE, OF, QN_LOW4, QN_HIGH4)
+#else
+#define QN_FOLD4(TYPE, OF)
 #endif
-  QN_FOLD(2, QN_LOW2, QN_HIGH2)
-  QN_FOLD(1, QN_LOW1, QN_HIGH1)
-  return x[0];
-}
+#define QN_FOLDS(NAME, TYPE, OF) \
+  QN_INLINE TYPE NAME(TYPE x[QN_VL]) { \
+    QN_FOLD8(TYPE, OF) QN_FOLD4(TYPE, OF) QN_FOLD(2, TYPE, OF, QN_LOW2, QN_HIGH2) QN_FOLD(1, TYPE, OF, QN_LOW1, QN_HIGH1) \
+    return x[0]; \
+  }
+#define QN_PLUS(a, b) ((a) + (b))
+QN_INLINE vi qn_int_max(vi a, vi b) { vi larger = a > b; return (larger & a) | (~larger & b); }
+QN_FOLDS(qn_sums, vf, QN_PLUS)
+QN_FOLDS(qn_int_sums, vi, QN_PLUS)
+QN_FOLDS(qn_int_maxima, vi, qn_int_max)
 
 // e^x without overflow and underflow: x = n ln2 + r with |r| <= ln2/2. Returns e^r by its polynomial, and n; the caller multiplies
 // by 2^n.

@@ -1,0 +1,142 @@
+/**
+ * @file The head and its loss, in chunks of rows, so that the logits (N,V) never exist at once. The logits of a chunk become their own
+ * gradient in place; two products then make the gradients of x and w.
+ */
+import type { Buffer, TemplateKernel } from "../../../compiler/index.js";
+import { isOp } from "../../../tensor/index.js";
+import { type Emission, KernelText, type Scratch } from "../kernel.js";
+import { workgroupReduction } from "../library.js";
+import type { Reserve } from "../loop.js";
+import { emitProduct, type Matrix } from "./matmul.js";
+
+/** Floats of a chunk's logits at most, unless one row has more. */
+const CHUNK = 1 << 24;
+/** Rows of a chunk are a multiple of the products' tiles. */
+const ROWS = 64;
+const THREADS = 256;
+
+interface Chunk {
+  readonly first: number;
+  readonly rows: number;
+}
+
+function chunksOf(N: number, V: number): Chunk[] {
+  const size = Math.min(N, Math.max(1, Math.floor(CHUNK / V / ROWS)) * ROWS);
+  return Array.from({ length: Math.ceil(N / size) }, (_, i) => ({
+    first: i * size,
+    rows: Math.min(size, N - i * size),
+  }));
+}
+
+export function emitCrossEntropy(kernel: TemplateKernel, rounds: boolean, reserve: Reserve): Emission[] {
+  const { node, operands, results, accumulate } = kernel;
+  const isGradient = isOp(node, "linearCrossEntropyGradient");
+  const [N, C] = node.inputs[0].shape;
+  const [V] = node.inputs[1].shape;
+  const [x, w] = operands as readonly Buffer[];
+  const chunks = chunksOf(N, V);
+  const logits = reserve(chunks[0].rows * V);
+  const z: Matrix = { memory: logits, rowStride: V, columnStride: 1 };
+  return chunks.flatMap(({ first, rows }, i) => {
+    const rowsOfX: Matrix = { memory: x, offset: first * C, rowStride: C, columnStride: 1 };
+    // Rounding p − 1 would lose the digits of p, so slopes are not rounded.
+    const byRounded = rounds ? ("b" as const) : false;
+    const forward = emitProduct({
+      ...{ M: rows, N: V, K: C, a: rowsOfX, b: { memory: w, rowStride: 1, columnStride: C }, to: logits },
+      ...{ rounds, accumulate: false },
+    });
+    const losses = emitLosses(kernel, { first, rows }, V, logits, isGradient);
+    if (!isGradient) return [forward, losses];
+    const dw = results[2];
+    return [
+      forward,
+      losses,
+      emitProduct({
+        ...{ M: rows, N: C, K: V, a: z, b: { memory: w, rowStride: C, columnStride: 1 } },
+        ...{ to: results[1] as Buffer, toOffset: first * C, rounds: byRounded, accumulate: false },
+      }),
+      ...(dw === null
+        ? []
+        : [
+            emitProduct({
+              ...{ M: V, N: C, K: rows, a: { memory: logits, rowStride: 1, columnStride: V }, b: rowsOfX, to: dw },
+              ...{ rounds: byRounded, accumulate: i > 0 || accumulate[2] },
+            }),
+          ]),
+    ];
+  });
+}
+
+/** A workgroup per row: its loss and statistics; for gradients, the logits are replaced by d − dH·(log p + H) times p, minus d at the target. */
+function emitLosses(
+  kernel: TemplateKernel,
+  { first, rows }: Chunk,
+  V: number,
+  logits: Scratch,
+  isGradient: boolean,
+): Emission {
+  const { node, operands, results } = kernel;
+  const text = new KernelText();
+  const statistics = node.outputs.length > (isGradient ? 3 : 1);
+  const [entropy, greedy, squares] = [0, 1, 2].map((i) => results[(isGradient ? 3 : 1) + i] as Buffer);
+  const targets = operands[2] as Buffer;
+  const dEntropy = isGradient && node.inputs.length > 4 ? (operands[4] as Buffer) : null;
+  const z = (v: string) => text.load(logits, `block * ${V}u + ${v}`);
+  const each = (lines: readonly string[]) => [
+    `for (var v = tid; v < ${V}u; v += ${THREADS}u) {`,
+    ...lines.map((line) => `  ${line}`),
+    "}",
+  ];
+  const store = (to: Buffer, value: string) => text.store(to, "n", `select(0.0f, ${value}, is_target)`);
+  const lines = [
+    `let n = ${first}u + block;`,
+    `let target_id = ${text.load(targets, "n")};`,
+    `let is_target = target_id >= 0 && target_id < ${V};`,
+    `let of_target = ${z("select(0u, u32(target_id), is_target)")};`,
+    "var most = -1e38f;",
+    ...each([`most = max(most, ${z("v")});`]),
+    "let top = top_of(most, tid);",
+    "var part = 0.0f;",
+    "var part_squares = 0.0f;",
+    "var part_entropy = 0.0f;",
+    ...each([
+      `let below = ${z("v")} - top;`,
+      "let e = exp(below);",
+      "part += e;",
+      ...(statistics || dEntropy
+        ? ["part_squares = fma(e, e, part_squares);", "part_entropy = fma(e, below, part_entropy);"]
+        : []),
+    ]),
+    "let sum = sum_up(part, tid);",
+    "let log_sum = log(sum);",
+    ...(statistics || dEntropy
+      ? ["let sum_squares = sum_up(part_squares, tid);", "let row_entropy = log_sum - sum_up(part_entropy, tid) / sum;"]
+      : []),
+    "if (tid == 0u) {",
+    `  ${store(results[0] as Buffer, "top + log_sum - of_target")}`,
+    ...(statistics
+      ? [
+          `  ${store(entropy, "row_entropy")}`,
+          `  ${store(greedy, "select(0.0f, 1.0f, of_target >= top)")}`,
+          `  ${store(squares, "log(sum_squares) - 2.0f * log_sum")}`,
+        ]
+      : []),
+    "}",
+    ...(isGradient
+      ? [
+          `let d = select(0.0f, ${text.load(operands[3] as Buffer, "n")}, is_target);`,
+          ...(dEntropy ? [`let d_entropy = select(0.0f, ${text.load(dEntropy, "n")}, is_target);`] : []),
+          ...each([
+            `let below = ${z("v")} - top;`,
+            "let p = exp(below) / sum;",
+            `let slope = ${dEntropy ? "p * (d - d_entropy * (below - log_sum + row_entropy))" : "p * d"};`,
+            text.store(logits, `block * ${V}u + v`, "slope - select(0.0f, d, i32(v) == target_id)"),
+          ]),
+        ]
+      : []),
+  ];
+  return text.emission("losses", rows, lines, {
+    threads: THREADS,
+    declarations: workgroupReduction("sum_up", "sum", THREADS) + workgroupReduction("top_of", "max", THREADS),
+  });
+}

@@ -1,0 +1,91 @@
+/** @file Kernels compile by NVRTC for all architectures; needs no GPU. `npm run test:cuda-compile` runs it. */
+import { describe, expect, it } from "vitest";
+import { emitProgram } from "../../../src/backends/cuda/emit.js";
+import { openNvrtc } from "../../../src/backends/cuda/nvrtc.js";
+import { compileGraph } from "../../../src/compiler/index.js";
+import type { Entries } from "../../../src/tensor/index.js";
+import * as q from "../../../src/tensor/index.js";
+import { ADAMW_DEFAULTS, languageModelTrainer, traceTrainer } from "../../../src/train/index.js";
+import { loadFixture } from "../../model/model-fixtures.js";
+import { cases } from "../operations.cases.js";
+import { STORED } from "../stored-weights.js";
+import { CUDA_LIMITS, figuresOf } from "./figures.js";
+
+/** Cases that use every template, and a loop of each kind. */
+const NAMES: readonly string[] = [
+  ...["softmax", "layer norm", "sum of much", "max 1", "dropout", "gather", "scatterAdd", "embedding", "concatenate 1"],
+  ...[
+    "rope of ragged rows",
+    "learned positions",
+    "transpose 2,0,1",
+    "casts from f16",
+    "linear entropies 70x20x1100, inputs to 1",
+  ],
+  ...["matmul 64x96x300 NN", "matmul 64x96x300 TN", "matmul 1x300x64 NT", "batch-invariant linear 13x70x77"],
+  ...["masked attention 1x100 heads 2/1 of 32", "attention 2x70 heads 2/2 of 16"],
+];
+
+/** Products with stored weights, and caches of each type. */
+function storedEntries(): Entries {
+  const products = STORED.map(([dtype]) => {
+    const w = q.variable(`w ${dtype}`, [24, 256], dtype);
+    const x = q.input("x", [3, 256]);
+    return [`product ${dtype}`, { outputs: { [`y ${dtype}`]: q.linear(x, w) } }] as const;
+  });
+  const caches = (["f32", "bf16", "f16", "q8_0"] as const).map((dtype) => {
+    const k = q.variable(`k ${dtype}`, [2, 20, 2, 32], dtype);
+    const written = q.cacheWrite(k, q.input("rows", [2, 3, 2, 32]), q.scalar("position", "i32"));
+    const o = q.attention(q.input("q", [2, 3, 4, 32]), written, written, { position: q.scalar("position", "i32") });
+    return [`cache ${dtype}`, { outputs: { [`o ${dtype}`]: o }, assign: [[k, written]] as const }] as const;
+  });
+  return Object.fromEntries([...products, ...caches]);
+}
+
+/** Attention on tensor cores, for each head width whose kernels differ, with its gradient. */
+function flashEntries(): Entries {
+  return Object.fromEntries(
+    [64, 128].map((D) => {
+      const [x, k, v] = [4, 2, 2].map((heads, i) => q.variable(`x${i} ${D}`, [2, 70, heads, D]));
+      const o = q.attention(x, k, v, { segments: q.input("segments", [2, 70], "i32") });
+      const gradients = q.gradients(q.sum(q.mul(o, o)), [x, k, v]);
+      return [`flash ${D}`, { outputs: Object.fromEntries(gradients.map((d, i) => [`d${i} ${D}`, d])) }] as const;
+    }),
+  );
+}
+
+async function stepEntries(): Promise<Entries> {
+  const { config } = await loadFixture("llama-grouped-tied");
+  const trainer = languageModelTrainer(config, { batch: 16, sequence: 64 });
+  return traceTrainer(trainer, { optimizer: ADAMW_DEFAULTS, accumulate: 2 }).entries;
+}
+
+const skipped = process.env.QUERN_TEST_NVRTC === undefined;
+describe.skipIf(skipped)(`NVRTC${skipped ? ": run npm run test:cuda-compile" : ""}`, () => {
+  it.each(["sm_80", "sm_90", "sm_90a"])("compiles every template for %s", { timeout: 900_000 }, async (on) => {
+    const operations = Object.fromEntries(
+      cases.filter(({ name }) => NAMES.includes(name)).map((c) => [c.name, c.entry]),
+    );
+    expect(Object.keys(operations).sort()).toEqual([...NAMES].sort());
+    for (const [name, entries] of Object.entries({
+      operations,
+      stored: storedEntries(),
+      flash: flashEntries(),
+      step: await stepEntries(),
+    })) {
+      const graph = compileGraph(entries, { dtype: "bf16", limits: CUDA_LIMITS });
+      const { source, kernels } = emitProgram(graph);
+      const flags = ["--ptxas-options=-v", "--diag-suppress=177"];
+      const { log } = await openNvrtc().compile(source, on, flags);
+      const figures = figuresOf(log);
+      expect(figures.length).toBe(kernels);
+      const most = (key: "registers" | "shared") => figures.reduce((a, b) => (b[key] > a[key] ? b : a));
+      const spilled = figures.filter(({ spills }) => spills > 0).map(({ kernel, spills }) => `${kernel}: ${spills}`);
+      console.log(
+        `${on} ${name}: ${kernels} kernels; most registers ${most("registers").registers} (${most("registers").kernel}), ` +
+          `most shared memory ${most("shared").shared} bytes (${most("shared").kernel}); spills: ${spilled.join(", ") || "none"}`,
+      );
+      // A few registers around a call of expf are no loss; more would be a kernel that is too large.
+      expect(figures.filter(({ spills }) => spills > 32)).toEqual([]);
+    }
+  });
+});
