@@ -15,7 +15,8 @@ import {
   normalize,
   personalData,
 } from "../../src/data/recipes/recipe-steps.js";
-import { chromium, domOf } from "../chromium.js";
+import { BROWSER_TIMEOUT, outOf } from "../browser.js";
+import { chromium } from "../chromium.js";
 import { type Site, startSite } from "./site.js";
 
 let root: string;
@@ -75,7 +76,7 @@ describe("from a site to a report", () => {
   const browser = chromium();
   it.skipIf(browser === undefined)(
     "renders the funnel, samples, and pages beside their text in Chromium (which must be in the PATH)",
-    () => {
+    async () => {
       // A script at the end of the page measures what the browser shows, with all samples unfolded.
       const probe = `<script>
 for (const each of document.querySelectorAll("details")) each.open = true;
@@ -96,8 +97,7 @@ document.getElementById("out").textContent = JSON.stringify(shown);
 </script>`;
       const path = join(root, "probe.html");
       writeFileSync(path, readFileSync(result.report, "utf8").replace("</body>", `${probe}</body>`));
-      const written = /<pre id="out">([\s\S]*?)<\/pre>/.exec(domOf(browser as string, path))?.[1] ?? "";
-      const shown = JSON.parse(written.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&"));
+      const shown = JSON.parse(await outOf(browser as string, path));
       const { steps } = result.funnel;
       // The width of each bar is proportional to the documents kept.
       const unit = shown.bars[0] / steps[0].documents.kept;
@@ -116,6 +116,6 @@ document.getElementById("out").textContent = JSON.stringify(shown);
       expect(shown.words).toBeGreaterThan(10);
       expect(shown.fetched).toBe(0);
     },
-    70_000,
+    BROWSER_TIMEOUT,
   );
 });

@@ -18,7 +18,8 @@ import { escapeHtml, page } from "../../src/pages/index.js";
 import { fitScalingLaw, formatRuns } from "../../src/scale/index.js";
 import { tokensAsHtml } from "../../src/tokenizer/index.js";
 import { renderReport as renderRun } from "../../src/train/report/report.js";
-import { chromium, domOf } from "../chromium.js";
+import { BROWSER_TIMEOUT, outOf } from "../browser.js";
+import { chromium } from "../chromium.js";
 import { madeRun } from "../eval/report/made-runs.js";
 import { everyColumn } from "../scale/runs-fixtures.js";
 import { corpusStory, funnel, metrics, runRecord, samples } from "./examples.js";
@@ -105,11 +106,10 @@ const ranking = (): Ranking => ({
 const browser = chromium();
 
 /** Returns the probe's findings for a page. */
-function look(name: string, html: string, width: number, dark: boolean) {
+async function look(name: string, html: string, width: number, dark: boolean) {
   const path = join(folder, `${name}-${width}-${dark}.html`);
   writeFileSync(path, inFrame(html, width));
-  const written = /<pre id="out">([\s\S]*?)<\/pre>/.exec(domOf(browser as string, path, { dark }))?.[1] ?? "";
-  return JSON.parse(written.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&"));
+  return JSON.parse(await outOf(browser as string, path, { dark }));
 }
 
 for (const [name, render] of Object.entries(PAGES)) {
@@ -121,20 +121,20 @@ for (const [name, render] of Object.entries(PAGES)) {
     `${name}: readable and accessible at %i pixels, dark %s (needs Chromium in the PATH)`,
     async (width, dark) => {
       const clean = { dark, width, overflow: 0, wide: [], fetched: [], small: 0, violations: [] };
-      expect(look(name, await render(), width, dark)).toEqual(clean);
+      expect(await look(name, await render(), width, dark)).toEqual(clean);
     },
-    90_000,
+    BROWSER_TIMEOUT,
   );
 }
 
 it.skipIf(browser === undefined)(
   "the probe finds low contrast and content that is too wide",
-  () => {
+  async () => {
     const faint = '<p style="color:#ddd;background:#fff">faint</p><div style="width:500px">wide</div>';
-    const found = look("broken", page({ title: "broken", sections: [faint] }), 360, false);
+    const found = await look("broken", page({ title: "broken", sections: [faint] }), 360, false);
     expect(found.violations.join()).toContain("color-contrast");
     expect(found.overflow).toBeGreaterThan(100);
     expect(found.wide).toHaveLength(1);
   },
-  90_000,
+  BROWSER_TIMEOUT,
 );

@@ -7,7 +7,8 @@ import { createContext, runInContext } from "node:vm";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { publishedTokenizer } from "../../src/tokenizer/index.js";
-import { chromium, domOf } from "../chromium.js";
+import { BROWSER_TIMEOUT, outOf } from "../browser.js";
+import { chromium } from "../chromium.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const folder = mkdtempSync(join(tmpdir(), "quern-portable-"));
@@ -80,7 +81,7 @@ describe("the portable tokenizer", () => {
   const browser = chromium();
   it.skipIf(browser === undefined)(
     "runs in Chromium (needs it in the PATH)",
-    () => {
+    async () => {
       for (const { fileName, code, isEntry } of chunks)
         writeFileSync(join(folder, isEntry ? "bundle.js" : fileName.replaceAll("/", "-")), code);
       const entry = chunks.find((chunk) => chunk.isEntry)!;
@@ -90,9 +91,8 @@ const ranks = Uint8Array.from(atob(${JSON.stringify(ranks.toString("base64"))}),
 document.getElementById("out").textContent = await encodeHere(ranks, ${JSON.stringify(text).replaceAll("<", "\\u003c")}).catch(String);
 </script>`;
       writeFileSync(join(folder, "page.html"), page);
-      const dom = domOf(browser!, join(folder, "page.html"));
-      expect(/<pre id="out">([^<]*)<\/pre>/.exec(dom)?.[1]).toBe(expected);
+      expect(await outOf(browser!, join(folder, "page.html"))).toBe(expected);
     },
-    70_000,
+    BROWSER_TIMEOUT,
   );
 });

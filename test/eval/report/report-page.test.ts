@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compareRuns, writeEvaluationReport } from "../../../src/eval/index.js";
 import { viewDocuments } from "../../../src/eval/report/sample-view.js";
-import { type BrowserPage, openPage } from "../../browser.js";
+import { BROWSER_TIMEOUT, type BrowserPage, openPage } from "../../browser.js";
 import { chromium } from "../../chromium.js";
 import { madeRun } from "./made-runs.js";
 
@@ -15,14 +15,14 @@ const [run, against] = [madeRun(1), madeRun(2)];
 const pieces = (text: string) => text.match(/\n\n|\s?\S{1,4}|\s/g) ?? [];
 const views = [...run.samples.keys()].flatMap((task) => viewDocuments(run, task).map((view) => ({ task, view })));
 
-describe.skipIf(browser === undefined)("the report in Chromium", () => {
+describe.skipIf(browser === undefined)("the report in Chromium", { timeout: BROWSER_TIMEOUT }, () => {
   const folder = mkdtempSync(join(tmpdir(), "quern-report-page-"));
   let tab: BrowserPage;
   beforeAll(async () => {
     const path = await writeEvaluationReport(folder, run, { against, pieces });
     tab = await openPage(browser as string, pathToFileURL(path).href);
     await tab.until(`document.body?.dataset.ready === "true"`);
-  }, 60_000);
+  }, BROWSER_TIMEOUT);
   afterAll(async () => {
     await tab?.close();
     rmSync(folder, { recursive: true, force: true });
@@ -43,29 +43,33 @@ describe.skipIf(browser === undefined)("the report in Chromium", () => {
       `document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "${key}", bubbles: true, cancelable: true }))`,
     );
 
-  it("opens every document, by keyboard", async () => {
-    expect(await found()).toBe(views.length);
-    await tab.evaluate(`document.getElementById("list").focus()`);
-    await press("Home");
-    for (const [i, { task, view }] of views.entries()) {
-      if (i > 0) await press("ArrowDown");
-      const shown = await tab.evaluate<{ title: string; prompt: string; choices: number; selected: string }>(
-        `({ title: document.querySelector("#detail .title").innerText,
+  it(
+    "opens every document, by keyboard",
+    async () => {
+      expect(await found()).toBe(views.length);
+      await tab.evaluate(`document.getElementById("list").focus()`);
+      await press("Home");
+      for (const [i, { task, view }] of views.entries()) {
+        if (i > 0) await press("ArrowDown");
+        const shown = await tab.evaluate<{ title: string; prompt: string; choices: number; selected: string }>(
+          `({ title: document.querySelector("#detail .title").innerText,
             prompt: document.querySelector("#detail .prompt-box").textContent,
             choices: document.querySelectorAll("#detail [aria-label=Choices] tbody tr").length,
             selected: document.querySelector("#list [aria-selected=true]").getAttribute("aria-posinset") })`,
-      );
-      expect(shown).toEqual({
-        title: `${task}, document ${view.docId}`,
-        prompt: view.prompt,
-        choices: view.choices.length,
-        selected: String(i + 1),
-      });
-    }
-    await press("ArrowDown");
-    expect(await text("#detail .title")).toBe("texts, document 7");
-    expect(await tab.evaluate(`location.hash`)).toBe("#texts/7");
-  }, 60_000);
+        );
+        expect(shown).toEqual({
+          title: `${task}, document ${view.docId}`,
+          prompt: view.prompt,
+          choices: view.choices.length,
+          selected: String(i + 1),
+        });
+      }
+      await press("ArrowDown");
+      expect(await text("#detail .title")).toBe("texts, document 7");
+      expect(await tab.evaluate(`location.hash`)).toBe("#texts/7");
+    },
+    BROWSER_TIMEOUT,
+  );
 
   it("shows choices with log-probabilities, which is right and which is preferred", async () => {
     await reset();
