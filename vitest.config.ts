@@ -2,7 +2,8 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Files that build much. In a fresh clone, where no times are known, one of them could be last, and the other cores idle. */
-const LONG = /test.(backends.operations|commands.outputs|fuzz.fuzz|kernels|train.(recompute|pretrain|kill|adamw|plan|bench|muon))\.test\.ts$/;
+const LONG =
+  /test.(backends\.(operations|stored-weights|cache-types|ragged)|package|train\.(run\.kill|pretrain\.(pretrain|plan)|optimizer\.adamw|bench)|docs\.(examples|align)|data\.(corpus|deduplicate)|commands\.outputs|scale\.sweep\.killed|align\.(bad-input|reward-model|rewards)|infer\.weight-types|fuzz\.fuzz|kernels)\.test\.ts$/;
 
 class LongOnesFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

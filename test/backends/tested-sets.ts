@@ -6,16 +6,14 @@ const compiler = await findCompiler();
 const sets = runnableSets(compiler).map((set) => set.name);
 
 /**
- * The widest instruction set of this machine, a narrow one, and WebAssembly. `npm run test:all` builds every set, and `amx-twin`
- * where there is a compiler; `QUERN_CPU` chooses another widest one.
+ * The widest instruction set of this machine and WebAssembly. `npm run test:all` builds every set, and `amx-twin` where there is
+ * a compiler; `QUERN_CPU` chooses another widest one.
  */
-export const testedSets: readonly string[] = onWebGpu([
-  ...new Set(
-    process.env.QUERN_TEST_SLOW === undefined
-      ? [...sets.slice(0, 1), ...sets.filter((name) => name === "avx2"), "wasm"]
-      : [...sets, ...(compiler ? ["amx-twin"] : []), "wasm"],
-  ),
-]);
+export const testedSets: readonly string[] = onWebGpu(
+  process.env.QUERN_TEST_SLOW === undefined
+    ? [...sets.slice(0, 1), "wasm"]
+    : [...sets, ...(compiler ? ["amx-twin"] : []), "wasm"],
+);
 
 /** All instruction sets of this machine, and WebAssembly. */
 export const everySet: readonly string[] = onWebGpu([...new Set([...sets, "wasm"])]);
