@@ -335,6 +335,19 @@ export const cases: readonly Case[] = [
   one("linear cross-entropy", (m) =>
     q.linearCrossEntropy(m.parameter([23, 20], -2, 2), m.parameter([57, 20], -2, 2), m.ids([23], 57, [0, 56, -100, 5])),
   ),
+  // Ignored rows between counted ones, in more than one chunk; and no counted row at all.
+  one("linear cross-entropy, most rows ignored", (m) => {
+    const targets = Array.from({ length: 1700 }, (_, i) => (i % 3 === 1 ? i % 29 : -100));
+    return q.linearCrossEntropy(
+      m.parameter([1700, 12], -2, 2),
+      m.parameter([29, 12], -2, 2),
+      m.ids([1700], 29, targets),
+    );
+  }),
+  one("linear cross-entropy, all rows ignored", (m) => {
+    const targets = new Array<number>(9).fill(-100);
+    return q.linearCrossEntropy(m.parameter([9, 12], -2, 2), m.parameter([29, 12], -2, 2), m.ids([9], 29, targets));
+  }),
   ...casts(),
   // Logits in the hundreds, for which the sum of e^(z − target's logit) overflows.
   one("enormous logits", (m) =>

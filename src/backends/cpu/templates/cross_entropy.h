@@ -33,12 +33,23 @@ QN_INLINE float *qn_packed_word(const int bf16, float *packed, long words, long 
 }
 #define QN_PACKED_HEAD (1L << 23) // elements up to which the head is packed once for all chunks
 QN_INLINE int qn_cross_entropy_packs_head(int bf16, long N, long C, long V) { return QN_TILES && bf16 && N > qn_cross_entropy_rows(N, V) && V * C <= QN_PACKED_HEAD; }
+// Rows whose target is ignored cost nothing: a chunk takes the next R counted rows, and copies them together if others lie between.
+typedef struct {
+  int *index, *targets;                                                 // (R)
+  float *x, *dx, *d_loss, *d_entropy, *loss, *entropy, *is_greedy, *log_squares; // (R,C), (R,C), then (R)
+} qn_counted_rows;
+QN_INLINE long qn_counted_words(long R, long C) { return R * (2 * C + 8); }
+QN_INLINE qn_counted_rows qn_counted_at(float *to, long R, long C) {
+  float *rest = to + 2 * R * C;
+  return (qn_counted_rows){(int *)rest, (int *)rest + R, to, to + R * C, rest + 2 * R, rest + 3 * R, rest + 4 * R, rest + 5 * R, rest + 6 * R, rest + 7 * R};
+}
+QN_INLINE int qn_is_counted(int target, long V) { return target >= 0 && target < V; }
 // Scratch in floats: without gradients (0), with dx (1), or with dx and dw (2).
 QN_TEMPLATE long qn_linear_cross_entropy_scratch(int bf16, int statistics, int gradients, long N, long C, long V) {
   long R = qn_cross_entropy_rows(N, V), a = qn_gemm_blockwise_scratch(V, C), b = gradients > 0 ? qn_gemm_scratch(R, C, V) : 0, d = gradients > 1 ? qn_gemm_scratch(V, C, R) : 0;
   long packed = (gradients > 0 ? qn_packed_words(bf16, R, V) : 0) + (gradients > 1 ? qn_packed_words(bf16, V, R) : 0);
   if (qn_cross_entropy_packs_head(bf16, N, C, V)) packed += qn_packed_words(bf16, V, C) + (gradients > 0 ? qn_packed_words(bf16, C, V) : 0);
-  return packed + (statistics ? 4 : 1) * R * ((V + QN_GROUP - 1) / QN_GROUP) + 5 * R + 48 + (a > b ? a > d ? a : d : b > d ? b : d);
+  return packed + (statistics ? 4 : 1) * R * ((V + QN_GROUP - 1) / QN_GROUP) + 5 * R + qn_counted_words(R, C) + 48 + (a > b ? a > d ? a : d : b > d ? b : d);
 }
 
 typedef struct {
@@ -124,12 +135,12 @@ static void qn_cross_entropy_block(void *context, long m0, long m1, long n0, lon
 
 #define QN_CROSS_ENTROPY_ROWS 16 // rows per task
 #define QN_ROWS_OF_TASK(c, r) for (long r = task * QN_CROSS_ENTROPY_ROWS; r < (task + 1) * QN_CROSS_ENTROPY_ROWS && r < (c)->rows; r++)
-// The target's logit in fp32 (that of id 0 for ignored rows).
+// The target's logit in fp32.
 static void qn_cross_entropy_reference_task(void *context, long task, long worker) {
   const qn_cross_entropy_context *c = context;
   (void)worker;
   QN_ROWS_OF_TASK(c, r) {
-    long target = c->targets[r] >= 0 && c->targets[r] < c->V ? c->targets[r] : 0;
+    long target = c->targets[r];
     vf sum = {0};
     for (long i = 0; i < c->C; i += QN_VL) sum += qn_load_n(c->x + r * c->C + i, c->C - i) * qn_load_n(c->w + target * c->C + i, c->C - i);
     c->reference[r] = qn_sum(sum);
@@ -151,20 +162,19 @@ static void qn_cross_entropy_loss_task(void *context, long task, long worker) {
   QN_ROWS_OF_TASK(c, r) {
     float l = 0;
     for (long g = 0; g < c->groups; g++) l += c->sums[r * c->groups + g];
-    int counts = c->targets[r] >= 0 && c->targets[r] < c->V;
-    c->loss[r] = counts ? c->reference[r] - c->target_logit[r] + qn_log(qn_splat(l))[0] : 0.0f;
-    c->factor[r] = counts && c->dx ? c->d_loss[r] / l : 0.0f;
+    c->loss[r] = c->reference[r] - c->target_logit[r] + qn_log(qn_splat(l))[0];
+    c->factor[r] = c->dx ? c->d_loss[r] / l : 0.0f;
     if (c->entropy) {
       float moment = 0, top = -QN_INFINITY, squares = 0, log_l = qn_log(qn_splat(l))[0];
       for (long g = 0; g < c->groups; g++) squares += c->squares[r * c->groups + g];
       for (long g = 0; g < c->groups; g++) moment += c->moments[r * c->groups + g], top = c->tops[r * c->groups + g] <= top ? top : c->tops[r * c->groups + g];
-      c->entropy[r] = counts ? log_l - moment / l : 0.0f;
-      c->is_greedy[r] = counts && c->target_logit[r] >= top ? 1.0f : 0.0f;
-      c->log_squares[r] = counts ? qn_log(qn_splat(squares))[0] - 2 * log_l : 0.0f;
+      c->entropy[r] = log_l - moment / l;
+      c->is_greedy[r] = c->target_logit[r] >= top ? 1.0f : 0.0f;
+      c->log_squares[r] = qn_log(qn_splat(squares))[0] - 2 * log_l;
       if (c->d_entropy) { // d_loss p - d_entropy p (log p + entropy), with log p = z - reference - log l
-        c->lines[2 * r] = counts ? (c->d_loss[r] + c->d_entropy[r] * moment / l) / l : 0.0f;
-        c->lines[2 * r + 1] = counts ? -c->d_entropy[r] / l : 0.0f;
-        c->factor[r] = counts ? 1.0f : 0.0f;
+        c->lines[2 * r] = (c->d_loss[r] + c->d_entropy[r] * moment / l) / l;
+        c->lines[2 * r + 1] = -c->d_entropy[r] / l;
+        c->factor[r] = 1.0f;
       }
     }
     if (!(l < QN_SUM_LIMIT && l > 1 / QN_SUM_LIMIT)) *c->retry = 1.0f; // every row writes the same value, so a race between workers is harmless
@@ -175,9 +185,8 @@ static void qn_cross_entropy_loss_task(void *context, long task, long worker) {
 static void qn_cross_entropy_dx_epilogue(void *context, long m0, long m1, long n0, long n1) {
   const qn_cross_entropy_context *c = context;
   for (long r = m0; r < m1; r++) {
-    int counts = c->targets[r] >= 0 && c->targets[r] < c->V;
-    const float *w = c->w + (counts ? c->targets[r] : 0) * c->C;
-    float *dx = c->dx + r * c->C, factor = c->factor[r], one = counts ? c->d_loss[r] : 0.0f;
+    const float *w = c->w + c->targets[r] * c->C;
+    float *dx = c->dx + r * c->C, factor = c->factor[r], one = c->d_loss[r];
     for (long n = n0; n < n1; n += QN_VL) qn_store_n(dx + n, qn_load_n(dx + n, n1 - n) * factor - qn_load_n(w + n, n1 - n) * one, n1 - n);
   }
 }
@@ -187,10 +196,31 @@ static void qn_cross_entropy_dw_task(void *context, long task, long worker) {
   (void)worker;
   long n0 = task * QN_GROUP, n1 = n0 + QN_GROUP < c->C ? n0 + QN_GROUP : c->C;
   for (long r = 0; r < c->rows; r++) {
-    if (c->targets[r] < 0 || c->targets[r] >= c->V) continue;
     const float *x = c->x + r * c->C;
     float *dw = c->dw + c->targets[r] * c->C;
     for (long n = n0; n < n1; n += QN_VL) qn_store_n(dw + n, qn_load_n(dw + n, n1 - n) - qn_load_n(x + n, n1 - n) * c->d_loss[r], n1 - n);
+  }
+}
+
+QN_INLINE void qn_copy_row(const float *from, long C, float *to) {
+  for (long i = 0; i < C; i += QN_VL) qn_store_n(to + i, qn_load_n(from + i, C - i), C - i);
+}
+// Copies what the rows of `to->index` read; the context's pointers are those of the first of them.
+static void qn_gather_counted(const qn_cross_entropy_context *c, qn_counted_rows *to) {
+  for (long r = 0; r < c->rows; r++) {
+    long n = to->index[r] - to->index[0];
+    qn_copy_row(c->x + n * c->C, c->C, to->x + r * c->C);
+    to->targets[r] = c->targets[n];
+    if (c->d_loss) to->d_loss[r] = c->d_loss[n];
+    if (c->d_entropy) to->d_entropy[r] = c->d_entropy[n];
+  }
+}
+static void qn_scatter_counted(const qn_counted_rows *from, long rows, long C, float *loss, float *dx, float *entropy, float *is_greedy, float *log_squares) {
+  for (long r = 0; r < rows; r++) {
+    long n = from->index[r];
+    loss[n] = from->loss[r];
+    if (entropy) entropy[n] = from->entropy[r], is_greedy[n] = from->is_greedy[r], log_squares[n] = from->log_squares[r];
+    if (dx) qn_copy_row(from->dx + r * C, C, dx + n * C);
   }
 }
 
@@ -206,17 +236,37 @@ QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long
   int packs_head = qn_cross_entropy_packs_head(bf16, N, C, V);
   float *along_v = scratch + (64 - ((unsigned long)scratch & 63)) / 4 % 16, *along_rows = along_v + (dx ? qn_packed_words(bf16, R, V) : 0);
   float *w_along_c = along_rows + (dw ? qn_packed_words(bf16, V, R) : 0), *w_along_v = w_along_c + (packs_head ? qn_packed_words(bf16, V, C) : 0);
-  float *sums = w_along_v + (packs_head && dx ? qn_packed_words(bf16, C, V) : 0), *moments = sums + R * groups, *tops = moments + R * groups, *squares = tops + R * groups, *per_row = entropy ? squares + R * groups : moments, *retry = per_row + 5 * R, *gemm_scratch = retry + 16;
+  float *sums = w_along_v + (packs_head && dx ? qn_packed_words(bf16, C, V) : 0), *moments = sums + R * groups, *tops = moments + R * groups, *squares = tops + R * groups, *per_row = entropy ? squares + R * groups : moments, *retry = per_row + 5 * R, *counted = retry + 16, *gemm_scratch = counted + qn_counted_words(R, C);
 #if QN_TILES
   if (packs_head) qn_gemm_strips_of_B(V, C, w, 1, C, w_along_c);
   if (packs_head && dx) qn_gemm_strips_of_B(C, V, w, C, 1, w_along_v);
 #endif
-  for (long n = 0; n < N; n += R) {
-    long rows = n + R < N ? R : N - n, tasks = (rows + QN_CROSS_ENTROPY_ROWS - 1) / QN_CROSS_ENTROPY_ROWS;
+  qn_counted_rows copy = qn_counted_at(counted, R, C);
+  long chunks = 0;
+  for (long n = 0; n < N; n++) {
+    if (qn_is_counted(targets[n], V)) continue;
+    loss[n] = 0.0f;
+    if (entropy) entropy[n] = 0.0f, is_greedy[n] = 0.0f, log_squares[n] = 0.0f;
+    for (long i = 0; dx && i < C; i += QN_VL) qn_store_n(dx + n * C + i, (vf){0}, C - i);
+  }
+  for (long next = 0;; chunks++) {
+    long rows = 0;
+    for (; next < N && rows < R; next++) if (qn_is_counted(targets[next], V)) copy.index[rows++] = (int)next;
+    if (rows == 0) break;
+    long n = copy.index[0], tasks = (rows + QN_CROSS_ENTROPY_ROWS - 1) / QN_CROSS_ENTROPY_ROWS;
+    int scattered = copy.index[rows - 1] - n + 1 > rows;
     qn_cross_entropy_context c = {bf16, rows, C, V, groups, x + n * C, w, d_loss ? d_loss + n : 0, targets + n, loss + n, dx ? dx + n * C : 0, dw,
                                   along_v, qn_packed_pitch(bf16, V), along_rows, qn_packed_pitch(bf16, rows), sums, per_row, per_row + R, per_row + 2 * R, retry, 0,
                                   moments, tops, squares, entropy ? entropy + n : 0, is_greedy ? is_greedy + n : 0, log_squares ? log_squares + n : 0,
                                   d_entropy ? d_entropy + n : 0, per_row + 3 * R, 0, packs_head ? w_along_c : w};
+    if (scattered) {
+      qn_gather_counted(&c, &copy);
+      c.x = copy.x, c.targets = copy.targets, c.loss = copy.loss;
+      if (d_loss) c.d_loss = copy.d_loss;
+      if (dx) c.dx = copy.dx;
+      if (entropy) c.entropy = copy.entropy, c.is_greedy = copy.is_greedy, c.log_squares = copy.log_squares;
+      if (d_entropy) c.d_entropy = copy.d_entropy;
+    }
     qn_parallel(tasks, qn_cross_entropy_reference_task, &c);
     for (int round = 0; round < 2; round++) {
       if (round == 1) { // use the rows' maxima as references
@@ -230,19 +280,21 @@ QN_TEMPLATE void qn_linear_cross_entropy_gradient(int bf16, long N, long C, long
       qn_parallel(tasks, qn_cross_entropy_loss_task, &c);
       if (*retry == 0.0f) break;
     }
-    if (!dx) continue;
-    if (d_entropy) {
+    if (dx && d_entropy) {
       c.second = 1;
       qn_cross_entropy_logits(&c, packs_head, gemm_scratch);
     }
-    qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = rows, .N = C, .K = V, .A = along_v, .a_m = c.along_v_words, .a_k = 1, .a_packed = 1, .a_strips = QN_TILES && bf16,
-                                  .B = packs_head ? w_along_v : w, .b_k = C, .b_n = 1, .b_strips = packs_head,
-                                  .C = c.dx, .ldc = C, .epilogue = qn_cross_entropy_dx_epilogue, .context = &c}, gemm_scratch);
-    if (!dw) continue;
-    qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = V, .N = C, .K = rows, .A = along_rows, .a_m = c.along_rows_words, .a_k = 1, .a_packed = 1, .a_strips = QN_TILES && bf16, .B = c.x, .b_k = C, .b_n = 1, .b_scale = c.factor,
-                                  .C = dw, .ldc = C, .accumulate = accumulate_dw || n > 0}, gemm_scratch);
-    qn_parallel((C + QN_GROUP - 1) / QN_GROUP, qn_cross_entropy_dw_task, &c);
+    if (dx) qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = rows, .N = C, .K = V, .A = along_v, .a_m = c.along_v_words, .a_k = 1, .a_packed = 1, .a_strips = QN_TILES && bf16,
+                                          .B = packs_head ? w_along_v : w, .b_k = C, .b_n = 1, .b_strips = packs_head,
+                                          .C = c.dx, .ldc = C, .epilogue = qn_cross_entropy_dx_epilogue, .context = &c}, gemm_scratch);
+    if (dw) {
+      qn_gemm_run((qn_gemm_context){.bf16 = bf16, .M = V, .N = C, .K = rows, .A = along_rows, .a_m = c.along_rows_words, .a_k = 1, .a_packed = 1, .a_strips = QN_TILES && bf16, .B = c.x, .b_k = C, .b_n = 1, .b_scale = c.factor,
+                                    .C = dw, .ldc = C, .accumulate = accumulate_dw || chunks > 0}, gemm_scratch);
+      qn_parallel((C + QN_GROUP - 1) / QN_GROUP, qn_cross_entropy_dw_task, &c);
+    }
+    if (scattered) qn_scatter_counted(&copy, rows, C, loss, dx, entropy, is_greedy, log_squares);
   }
+  for (long i = 0; dw && !accumulate_dw && chunks == 0 && i < V * C; i += QN_VL) qn_store_n(dw + i, (vf){0}, V * C - i);
 }
 
 // x (N,C), w (V,C), targets (N); loss (N): -log softmax(x·wᵀ)[target] in nats, 0 where the target is -100 (or any id
