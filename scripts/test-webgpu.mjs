@@ -1,6 +1,6 @@
 /**
- * @file `npm run test:webgpu`: every operation, the weights and caches in small types, transformers' fixtures and twenty steps of AdamW
- * on a GPU, compared with the `reference` backend and the oracles. Without a GPU, SwiftShader of Debian's chromium computes.
+ * @file `npm run test:webgpu`: every operation, the weights and caches in small types, transformers' fixtures twenty steps of AdamW, failures of
+ * the GPU, and `quern pretrain` beside the CPU, compared with the `reference` backend and the oracles. Without a GPU, SwiftShader of Debian's chromium computes.
  */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -16,11 +16,12 @@ if (process.env.VK_ICD_FILENAMES === undefined && existsSync(SWIFTSHADER)) envir
 try {
   createRequire(import.meta.url).resolve("webgpu");
 } catch {
-  // 132 MB, so it is no development dependency. `--no-save` leaves package.json and the lock file as they are.
+  // 132 MB, so it is no development dependency. `--no-save` leaves package.json and the lock file as they are; without `--save-dev`,
+  // npm 11 keeps to package.json, where it is an optional peer, and installs nothing.
   console.log("installing Dawn (the package webgpu, 132 MB) into node_modules");
-  const npm = ["install", "--no-save", "--no-audit", "--no-fund", "webgpu@0.6.2"];
+  const npm = ["install", "--no-save", "--save-dev", "--no-audit", "--no-fund", "webgpu@0.6.2"];
   if (run("npm", npm) !== 0) {
-    console.error("quern: these tests need Dawn: npm install --no-save webgpu");
+    console.error("quern: these tests need Dawn: npm install --no-save --save-dev webgpu");
     process.exit(1);
   }
 }

@@ -17,6 +17,18 @@ export class QuernError extends Error {
   }
 }
 
+/** A program needs more memory than there is. Whoever knows the batch can say which one fits. */
+export class OutOfMemoryError extends QuernError {
+  /** @param problem what is wrong, without advice */
+  constructor(
+    readonly problem: string,
+    readonly bytes: { readonly needed: number; readonly free: number },
+    advice = "reduce the batch size, the sequence length, the vocabulary or the model width",
+  ) {
+    super(`${problem}; ${advice}`);
+  }
+}
+
 /** Thrown by a function that saved its work after an abort; the message says where, and how to resume. */
 export class InterruptedError extends Error {
   override readonly name = "AbortError";

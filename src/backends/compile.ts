@@ -2,7 +2,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Buffer, type CompiledGraph, type ComputeDType, compileGraph } from "../compiler/index.js";
-import { QuernError } from "../errors.js";
+import { OutOfMemoryError } from "../errors.js";
 import { bytesOf, type Entries, isOp, nodesOf } from "../tensor/index.js";
 import type { Backend, Image, Layout, Lowered, Target } from "./backend.js";
 import { freeMemory } from "./free-memory.js";
@@ -150,13 +150,13 @@ function tablesOf(entries: Entries): Float32Array[] {
   return nodesOf(...Object.values(entries)).flatMap((node) => (isOp(node, "constant") ? [node.attributes.data] : []));
 }
 
-/** @throws QuernError if less than `bytes` of memory is free */
+/** @throws OutOfMemoryError if less than `bytes` of memory is free */
 function requireFree(bytes: number): void {
   const free = freeMemory();
   if (bytes <= free) return;
   const gigabytes = (size: number) => `${(size / 2 ** 30).toFixed(2)} GiB`;
-  throw new QuernError(
-    `the plan needs ${gigabytes(bytes)} of memory, but only ${gigabytes(free)} is free; reduce the batch size, the ` +
-      "sequence length, the vocabulary or the model width",
-  );
+  throw new OutOfMemoryError(`the plan needs ${gigabytes(bytes)} of memory, but only ${gigabytes(free)} is free`, {
+    needed: bytes,
+    free,
+  });
 }

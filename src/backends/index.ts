@@ -1,7 +1,7 @@
 /** @file Compiles a graph to a runnable program: the table of backends, and the one place that chooses among them. */
-export { QuernError } from "../errors.js";
+export { OutOfMemoryError, QuernError } from "../errors.js";
 
-import { type ComputeDType, type Explanation, explain as explainGraph } from "../compiler/index.js";
+import { type ComputeDType, compileGraph, type Explanation, explain as explainGraph } from "../compiler/index.js";
 import { QuernError } from "../errors.js";
 import type { Entries } from "../tensor/index.js";
 import type { Backend } from "./backend.js";
@@ -12,7 +12,7 @@ import { type CudaOptions, cuda } from "./cuda/index.js";
 import { examineMachine as examine, type Machine, type MachineReport } from "./machine.js";
 import type { Program } from "./program.js";
 import { reference } from "./reference/index.js";
-import { webgpu } from "./webgpu/index.js";
+import { type WebGpuOptions, webgpu } from "./webgpu/index.js";
 
 export type { ComputeDType, EntryCost, Explanation, KernelCost, Limits, Totals } from "../compiler/index.js";
 export type { Backend, DeviceTensor, Image, Layout, Loadable, Lowered, Target } from "./backend.js";
@@ -27,6 +27,7 @@ export { programsFolder } from "./program-cache.js";
 export { compileReference, type ReferenceProgram } from "./reference/index.js";
 export type { SharedPart, Sharing } from "./sharing.js";
 export type { Values, Written } from "./slots.js";
+export type { WebGpuOptions } from "./webgpu/index.js";
 
 /** The table of backends: each is a folder here. The first row is the default. */
 export const BACKENDS: readonly Backend[] = [cpu, webgpu, cuda, reference];
@@ -39,6 +40,8 @@ export interface CompileOptions extends CommonOptions {
   readonly backend?: "auto" | "cpu" | "webgpu" | "cuda" | "reference";
   /** Options of the `cpu` backend. */
   readonly cpu?: CpuOptions;
+  /** Options of the `webgpu` backend. */
+  readonly webgpu?: WebGpuOptions;
   /** Options of the `cuda` backend. */
   readonly cuda?: CudaOptions;
 }
@@ -76,6 +79,12 @@ export async function compileFrom(
  */
 export function explain(entries: Entries, dtype: ComputeDType = "fp32", target?: string): Explanation {
   return explainGraph(entries, dtype, limitsOfSet(target));
+}
+
+/** Bytes of the program that `compile` would create: all of it, and the part that is variables. Kernels' scratch is not counted. */
+export function memoryOf(entries: Entries): { readonly total: number; readonly state: number } {
+  const { totalBytes: total, stateBytes: state } = compileGraph(entries).memory;
+  return { total, state };
 }
 
 /**

@@ -1,5 +1,5 @@
 /** @file The GPU of this process: found on first use, shared by all programs, opened again after it was lost. */
-import { QuernError } from "../../errors.js";
+import { OutOfMemoryError, QuernError } from "../../errors.js";
 import { type Gpu, type GpuAdapter, type GpuBuffer, type GpuDevice, type GpuLimits, USAGE } from "./gpu.js";
 
 export const INSTALL = "npm install webgpu";
@@ -80,8 +80,8 @@ async function findGpu(): Promise<Gpu> {
   }
 }
 
-async function findAdapter(): Promise<Found> {
-  const adapter = await (await findGpu()).requestAdapter({ powerPreference: "high-performance" });
+async function findAdapter(from?: Gpu): Promise<Found> {
+  const adapter = await (from ?? (await findGpu())).requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
     throw new QuernError(
       "no GPU was found: on Linux, WebGPU needs a Vulkan driver and libvulkan1 (apt-get install libvulkan1 mesa-vulkan-drivers); " +
@@ -116,8 +116,13 @@ export async function examineAdapter(): Promise<AdapterReport> {
   return (await findAdapter()).report;
 }
 
-/** Opens the device, or returns the open one. @throws QuernError if there is none or its limits are too small */
-export function openDevice(): Promise<Device> {
+/**
+ * Opens the device, or returns the open one.
+ * @param from another WebGPU than this process's, whose device is not shared
+ * @throws QuernError if there is none or its limits are too small
+ */
+export function openDevice(from?: Gpu): Promise<Device> {
+  if (from) return requestDevice(from);
   open ??= requestDevice().catch((error: unknown) => {
     open = undefined;
     throw error;
@@ -125,8 +130,8 @@ export function openDevice(): Promise<Device> {
   return open;
 }
 
-async function requestDevice(): Promise<Device> {
-  const { adapter, report } = await findAdapter();
+async function requestDevice(from?: Gpu): Promise<Device> {
+  const { adapter, report } = await findAdapter(from);
   for (const [limit, least] of Object.entries(NEEDED)) {
     const has = adapter.limits[limit as keyof GpuLimits];
     if (has < least) {
@@ -141,7 +146,7 @@ async function requestDevice(): Promise<Device> {
   });
   let problem: QuernError | undefined;
   const lost = device.lost.then(({ reason, message }) => {
-    open = undefined;
+    if (from === undefined) open = undefined;
     problem ??= new QuernError(
       `the GPU ${report.name} was lost (${message.split("\n")[0] || reason}): continue from the last checkpoint, or use --backend cpu`,
     );
@@ -159,23 +164,66 @@ async function requestDevice(): Promise<Device> {
     adapter: report,
     check,
     async guard(work) {
-      const result = await Promise.race([work, lost as Promise<never>]);
-      check();
-      return result;
+      try {
+        const result = await Promise.race([work, lost as Promise<never>]);
+        check();
+        return result;
+      } catch (error) {
+        // Work that fails because the device is lost may fail before the device says so.
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        check();
+        throw error;
+      }
     },
   };
 }
 
-/** Allocates zeroed memory that kernels can access. @throws QuernError if the GPU has not enough */
-export async function allocate({ gpu, adapter, guard }: Device, bytes: number): Promise<GpuBuffer> {
+/** Allocates zeroed memory that kernels can access; returns null if the GPU has not enough. */
+export async function allocate({ gpu, guard }: Device, bytes: number): Promise<GpuBuffer | null> {
   gpu.pushErrorScope("validation");
   gpu.pushErrorScope("out-of-memory");
   const size = Math.max(256, Math.ceil(bytes / 256) * 256);
   const buffer = gpu.createBuffer({ size, usage: USAGE.storage | USAGE.copyFrom | USAGE.copyTo });
   const [full, invalid] = await guard(Promise.all([gpu.popErrorScope(), gpu.popErrorScope()]));
   if (!full && !invalid) return buffer;
-  const gigabytes = (bytes / 2 ** 30).toFixed(2);
-  throw new QuernError(
-    `the GPU ${adapter.name} cannot allocate ${gigabytes} GiB; reduce the batch size, the sequence length or the model size`,
+  buffer.destroy();
+  return null;
+}
+
+/** Free memory is measured with buffers no smaller than this. */
+const SMALLEST_PROBE = 1 << 20;
+
+/**
+ * The error for a program of `needed` bytes that did not fit; nothing of it is allocated any more. WebGPU does not report free memory, so
+ * it is measured: buffers are allocated and freed again.
+ */
+export async function outOfMemory(device: Device, needed: number): Promise<OutOfMemoryError> {
+  const free = await measureFree(device, needed);
+  const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+  return new OutOfMemoryError(
+    `the plan needs ${gigabytes(needed)} of memory, but the GPU ${device.adapter.name} can allocate only ${gigabytes(free)}`,
+    { needed, free },
   );
+}
+
+/** The bytes that can be allocated, at most `limit`. */
+async function measureFree(device: Device, limit: number): Promise<number> {
+  const buffers: GpuBuffer[] = [];
+  let free = 0;
+  let size = Math.min(limit, device.adapter.limits.maxBufferSize);
+  try {
+    while (size >= SMALLEST_PROBE && free < limit) {
+      const bytes = Math.min(size, limit - free);
+      const buffer = await allocate(device, bytes);
+      if (buffer === null) {
+        size = Math.floor(bytes / 2);
+        continue;
+      }
+      buffers.push(buffer);
+      free += bytes;
+    }
+    return Math.min(free, limit);
+  } finally {
+    for (const buffer of buffers) buffer.destroy();
+  }
 }

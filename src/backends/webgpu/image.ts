@@ -3,7 +3,7 @@ import { QuernError } from "../../errors.js";
 import { bytesOf, type TensorType } from "../../tensor/index.js";
 import { type DeviceTensor, hostTensor, type Image, type Loadable, Storage } from "../backend.js";
 import { type Elements, elementsAt } from "../slots.js";
-import { allocate, type Device } from "./device.js";
+import { allocate, type Device, outOfMemory } from "./device.js";
 import type { Emitted, Launch, Place } from "./emit.js";
 import { COMPUTE_STAGE, type GpuBuffer, MAP_READ, USAGE } from "./gpu.js";
 import { OFFSETS, shaderOf } from "./shader.js";
@@ -37,29 +37,26 @@ export async function createImage(
 ): Promise<WebGpuImage> {
   const { slots, layout, tables, shared } = program;
   const typeOf = (name: string) => slots.get(name)?.type as TensorType;
-  const mine: GpuBuffer[] = [];
-  const create = async (bytes: number) => {
-    const buffer = await allocate(device, bytes);
-    mine.push(buffer);
-    return buffer;
-  };
-  const arena: GpuBuffer[] = [];
-  let own: Awaited<ReturnType<typeof placeVariables>>;
-  let scratch: GpuBuffer;
-  try {
-    for (let start = 0; start < layout.bytes; start += blockBytes) {
-      arena.push(await create(Math.min(blockBytes, layout.bytes - start)));
-    }
-    scratch = await create(emitted.scratchBytes);
-    const names = layout.variables.filter((name) => !shared.has(name));
-    own = await placeVariables(names, typeOf, device, blockBytes);
-  } catch (error) {
-    for (const buffer of mine) buffer.destroy();
-    throw error;
+  const arenaSizes: number[] = [];
+  for (let start = 0; start < layout.bytes; start += blockBytes) {
+    arenaSizes.push(Math.min(blockBytes, layout.bytes - start));
+  }
+  const names = layout.variables.filter((name) => !shared.has(name));
+  const { places, sizes } = placeVariables(names, typeOf, blockBytes);
+  const buffers = await allocateAll(device, [emitted.scratchBytes, ...arenaSizes, ...sizes]);
+  const bytes = buffers.reduce((sum, { size }) => sum + size, 0);
+  const blocks = buffers.splice(1 + arenaSizes.length);
+  const [scratch, ...arena] = buffers;
+  /** Buffers that are freed with the program. */
+  const mine = [...buffers];
+  const storage = new Storage(() => {
+    for (const block of blocks) block.destroy();
+  });
+  const tensors = new Map<string, DeviceTensor>(shared);
+  for (const { name, block, offset } of places) {
+    tensors.set(name, gpuTensor(typeOf(name), storage, device, blocks[block], offset));
   }
   const inArena = (at: number) => ({ buffer: arena[Math.floor(at / blockBytes)], offset: at % blockBytes });
-  const tensors = new Map<string, DeviceTensor>();
-  for (const name of layout.variables) tensors.set(name, shared.get(name) ?? (own.variables.get(name) as GpuTensor));
   for (const [name, offset] of layout.named) {
     const place = inArena(offset);
     tensors.set(name, gpuTensor(typeOf(name), null, device, place.buffer, place.offset));
@@ -77,7 +74,7 @@ export async function createImage(
   const ready = new Map<string, Promise<readonly Ready[]>>();
   return {
     device,
-    bytes: [...mine, ...own.buffers].reduce((sum, { size }) => sum + size, 0),
+    bytes,
     queues: [],
     tensor(name) {
       const known = tensors.get(name);
@@ -204,14 +201,32 @@ function createBuilder(
   };
 }
 
-/** Allocates variables in as few buffers as their limit allows. */
-async function placeVariables(
-  names: readonly string[],
-  typeOf: (name: string) => TensorType,
-  device: Device,
-  blockBytes: number,
-) {
-  const variables = new Map<string, GpuTensor>();
+/** Allocates buffers of these sizes. @throws OutOfMemoryError if the GPU has not enough for all */
+async function allocateAll(device: Device, sizes: readonly number[]): Promise<GpuBuffer[]> {
+  const buffers: GpuBuffer[] = [];
+  const free = () => {
+    for (const buffer of buffers) buffer.destroy();
+  };
+  try {
+    for (const size of sizes) {
+      const buffer = await allocate(device, size);
+      if (buffer === null) break;
+      buffers.push(buffer);
+    }
+  } catch (error) {
+    free();
+    throw error;
+  }
+  if (buffers.length === sizes.length) return buffers;
+  free();
+  throw await outOfMemory(
+    device,
+    sizes.reduce((total, size) => total + size, 0),
+  );
+}
+
+/** Places variables in as few buffers as their limit allows. */
+function placeVariables(names: readonly string[], typeOf: (name: string) => TensorType, blockBytes: number) {
   const sizes: number[] = [];
   const places = names.map((name) => {
     const bytes = Math.ceil(bytesOf(typeOf(name)) / 256) * 256;
@@ -220,21 +235,7 @@ async function placeVariables(
     sizes[sizes.length - 1] += bytes;
     return { name, block: sizes.length - 1, offset };
   });
-  const buffers: GpuBuffer[] = [];
-  const free = () => {
-    for (const buffer of buffers) buffer.destroy();
-  };
-  try {
-    for (const size of sizes) buffers.push(await allocate(device, size));
-  } catch (error) {
-    free();
-    throw error;
-  }
-  const storage = new Storage(free);
-  for (const { name, block, offset } of places) {
-    variables.set(name, gpuTensor(typeOf(name), storage, device, buffers[block], offset));
-  }
-  return { variables, buffers };
+  return { places, sizes };
 }
 
 function gpuTensor(

@@ -5,8 +5,15 @@ import { QuernError } from "../../errors.js";
 import type { Backend, Target } from "../backend.js";
 import { type AdapterReport, type Device, examineAdapter, openDevice } from "./device.js";
 import { type Emitted, emitProgram } from "./emit.js";
+import type { Gpu } from "./gpu.js";
 import { createImage, type WebGpuImage } from "./image.js";
 import { shaderOf } from "./shader.js";
+
+/** Options of the `webgpu` backend. */
+export interface WebGpuOptions {
+  /** Another WebGPU than this process's. Its device is opened for this program, and for those that share its variables. */
+  readonly gpu?: Gpu;
+}
 
 interface WebGpuTarget extends Target {
   readonly device: Device;
@@ -17,12 +24,12 @@ const SOURCE = "program.wgsl";
 /** Offsets in the arena are multiples of this: the largest alignment that a binding can need. */
 const ALIGNMENT = 256;
 
-/** It has no options: the one device of this process is used, and products in bf16 round their operands, but are not faster. */
-export const webgpu: Backend<undefined, WebGpuTarget> = {
+/** The one device of this process is used. Products in bf16 round their operands, but are not faster. */
+export const webgpu: Backend<WebGpuOptions, WebGpuTarget> = {
   name: "webgpu",
 
-  async choose(_, beside) {
-    const device = (beside as WebGpuImage | null)?.device ?? (await openDevice());
+  async choose(options, beside) {
+    const device = (beside as WebGpuImage | null)?.device ?? (await openDevice(options?.gpu));
     device.check();
     const { name, isSoftware, limits } = device.adapter;
     return {

@@ -9,12 +9,13 @@ import {
   examineMachine,
   freeMemory,
   limitOf,
+  memoryOf,
   type Peak,
   type Plan,
   peakOnce,
 } from "../../backends/index.js";
 import type { GivenDocument, OutputLayout, OutputRequest, ReadReport } from "../../documents/index.js";
-import { QuernError } from "../../errors.js";
+import { OutOfMemoryError, QuernError } from "../../errors.js";
 import {
   countParameters,
   listCheckpoints,
@@ -44,7 +45,8 @@ import { baselineSeconds, planEvaluation } from "../report/final-evaluation.js";
 import type { RunRecord } from "../report/report.js";
 import { readRunRecord, runPaths } from "../run/run-folder.js";
 import { measureThroughput, type Throughput } from "../throughput.js";
-import { compileTrainer, type TrainingProgram, type ZeroStage } from "../trainer.js";
+import { compileTrainer, type TrainingProgram, traceTrainer, type ZeroStage } from "../trainer.js";
+import { batchThatFits } from "./batch-that-fits.js";
 import type { DialLaw } from "./dial.js";
 import { languageModelTrainer } from "./language-model.js";
 import {
@@ -328,7 +330,10 @@ function refuseMemory(sizes: Sizes, recompute: boolean, divided: Parameters<type
   );
 }
 
-/** Compiles the training program of a run, with the plan's or the chosen optimizer and dtype. */
+/**
+ * Compiles the training program of a run, with the plan's or the chosen optimizer and dtype.
+ * @throws OutOfMemoryError with the batch that fits
+ */
 export async function compileTraining(
   { o, fixed, ranks, threads }: RunRequest,
   sizes: Sizes,
@@ -336,18 +341,28 @@ export async function compileTraining(
   onProgress: OnProgress | undefined,
 ): Promise<TrainingProgram> {
   onProgress?.({ task: "compile", done: 0, total: 1, unit: "program" });
-  const shape = { ...sizes, recompute: fixed?.recompute ?? o.recompute, packed: true };
-  const training = await compileTrainer(languageModelTrainer(sizes.model, shape), {
+  const recompute = fixed?.recompute ?? o.recompute;
+  const trainerFor = (batch: number) => languageModelTrainer(sizes.model, { ...sizes, batch, recompute, packed: true });
+  const options = {
     optimizer: fixed?.optimizer ?? optimizerOf({ ...o, optimizer: sizes.optimizer }),
     accumulate: sizes.accumulate,
-    ranks,
-    zero: o.zero as ZeroStage | undefined,
-    ...target,
-    cpu: { threads, ...target.cpu },
-    dtype: fixed?.precision ?? o.dtype ?? "auto",
-  });
-  onProgress?.({ task: "compile", done: 1, total: 1, unit: "program" });
-  return training;
+  };
+  try {
+    const training = await compileTrainer(trainerFor(sizes.batch), {
+      ...{ ...options, ...target, ranks, zero: o.zero as ZeroStage | undefined },
+      cpu: { threads, ...target.cpu },
+      dtype: fixed?.precision ?? o.dtype ?? "auto",
+    });
+    onProgress?.({ task: "compile", done: 1, total: 1, unit: "program" });
+    return training;
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError) || fixed !== null || ranks.size > 1) throw error;
+    const memory = (batch: number) => memoryOf(traceTrainer(trainerFor(batch), options).entries);
+    const batch = batchThatFits(sizes.batch, error.bytes, memory);
+    const accumulate = Math.ceil((sizes.accumulate * sizes.batch) / batch);
+    const advice = batch > 0 ? `a batch of ${batch} fits: --batch ${batch} --accumulate ${accumulate}` : WHAT_TO_LOWER;
+    throw new OutOfMemoryError(error.problem, error.bytes, advice);
+  }
 }
 
 /** Returns batches of random tokens, to time a program without a dataset. */
