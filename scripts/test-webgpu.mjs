@@ -1,6 +1,7 @@
 /**
- * @file `npm run test:webgpu`: every operation, the weights and caches in small types, transformers' fixtures twenty steps of AdamW, failures of
- * the GPU, and `quern pretrain` beside the CPU, compared with the `reference` backend and the oracles. Without a GPU, SwiftShader of Debian's chromium computes.
+ * @file `npm run test:webgpu`: every operation, the weights and caches in small types, transformers' fixtures, twenty steps of AdamW,
+ * failures of the GPU, and `quern pretrain` beside the CPU, compared with the `reference` backend and the oracles. Without a GPU,
+ * SwiftShader of Debian's chromium computes.
  */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
