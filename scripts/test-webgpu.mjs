@@ -30,5 +30,9 @@ const files = [
   ...["webgpu", "cache-types", "stored-weights", "token-statistics"].map((name) => `test/backends/${name}`),
   ...["test/model/transformer", "test/model/packed", "test/train/optimizer", "test/infer/decoder"],
 ];
+// A software adapter next to other programs takes minutes where a GPU takes seconds.
+const patience = ["--testTimeout=900000", "--hookTimeout=900000"];
 const code = build();
-process.exit(code === 0 ? runTool("vitest", ["run", ...files, ...process.argv.slice(2)], environment) : code);
+process.exit(
+  code === 0 ? runTool("vitest", ["run", ...patience, ...files, ...process.argv.slice(2)], environment) : code,
+);

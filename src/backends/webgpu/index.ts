@@ -50,7 +50,8 @@ export const webgpu: Backend<WebGpuOptions, WebGpuTarget> = {
     const emitted = emitProgram(graph, device.adapter.limits.maxComputeWorkgroupStorageSize);
     await writeFile(join(folder, PROGRAM), JSON.stringify(emitted));
     await writeFile(join(folder, SOURCE), readable(emitted));
-    return { kernels: emitted.kernels.length };
+    const launches = Object.entries(emitted.entries).map(([name, list]) => [name, list.length] as const);
+    return { kernels: emitted.kernels.length, launches: Object.fromEntries(launches) };
   },
 
   async open(program, { device }) {

@@ -37,6 +37,8 @@ export interface TrainingBench extends BenchFigures {
   /** Time of tracing, differentiating, fusing, emitting, and building or loading from the cache. */
   readonly compile_seconds: number;
   readonly cached: boolean;
+  /** Kernel launches of a step. */
+  readonly launches: number;
   /** Memory of the program, in units of 2^20 bytes. */
   readonly plan_mb: number;
   readonly first_loss: number;
@@ -94,6 +96,7 @@ export async function benchmarkTraining(options: TrainingBenchOptions): Promise<
       step_seconds: median(seconds),
       compile_seconds: compileSeconds,
       cached: plan.cached,
+      launches: ["counts", "firstGradient", "update"].reduce((sum, entry) => sum + plan.launches[entry], 0),
       plan_mb: Math.round(plan.arenaBytes / 2 ** 20),
       first_loss: losses[0],
       last_loss: losses[losses.length - 1],

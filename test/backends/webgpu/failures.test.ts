@@ -41,7 +41,9 @@ describe("a GPU that cannot be used", () => {
     ["maxStorageBuffersPerShaderStage", 4, 8],
   ] as const)("is refused for its %s", async (limit, has, least) => {
     await expect(on(withLimits({ [limit]: has }))).rejects.toThrow(
-      new RegExp(`^the GPU acme tiny is too small: its ${limit} is ${has}, but ${least} are needed; use --backend cpu$`),
+      new RegExp(
+        `^the GPU acme tiny is too small: its ${limit} is ${has}, but ${least} are needed; use --backend cpu$`,
+      ),
     );
   });
 
@@ -152,7 +154,7 @@ describe.skipIf(problem !== null)(`a GPU that fails${because}`, () => {
       import { create } from "webgpu";
       import { compile } from "${built("backends")}";
       import * as q from "${built("tensor")}";
-      const [a, b] = [q.input("a", [768, 768]), q.variable("b", [768, 768])];
+      const [a, b] = [q.variable("a", [768, 768]), q.variable("b", [768, 768])];
       const dawn = create([]);
       let device;
       const requestAdapter = async () => {

@@ -9,7 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { because, problem, runsAll } from "./adapter.js";
 
 const cli = fileURLToPath(new URL("../../../dist/src/cli.js", import.meta.url));
-const WORDS = "the miller pours grain into the hole of the upper stone and turns it until flour falls on the cloth".split(" ");
+const WORDS =
+  "the miller pours grain into the hole of the upper stone and turns it until flour falls on the cloth".split(" ");
 
 describe.skipIf(problem !== null || !runsAll)(`quern pretrain on webgpu${because}`, () => {
   let folder: string;
