@@ -16,14 +16,19 @@ export interface Launch {
 }
 
 export type LaunchedBy =
-  /** At a shared file, which rank 0 makes. */
-  | { readonly kind: "file"; readonly path: string }
+  /** At a shared file, which rank 0 makes; `parent` is its process id. */
+  | { readonly kind: "file"; readonly path: string; readonly parent: number }
   | { readonly kind: "mpi"; readonly mpi: "Open MPI" | "MPICH" }
   /** By `srun`. Without its option --mpi, `mpi` is null, and ranks can only share the memory of one node. */
   | { readonly kind: "slurm"; readonly job: string; readonly nodes: number; readonly mpi: "Open MPI" | "MPICH" | null };
 
 /** What `--ranks` sets in the environment of the ranks that it starts. */
-export const RANK_VARIABLES = { rank: "QUERN_RANK", size: "QUERN_RANKS", file: "QUERN_RANKS_FILE" } as const;
+export const RANK_VARIABLES = {
+  rank: "QUERN_RANK",
+  size: "QUERN_RANKS",
+  file: "QUERN_RANKS_FILE",
+  parent: "QUERN_RANKS_PARENT",
+} as const;
 
 /** Returns how this process was started, or null if it is alone. */
 export function launchOf(environment: NodeJS.ProcessEnv = process.env): Launch | null {
@@ -36,7 +41,12 @@ export function launchOf(environment: NodeJS.ProcessEnv = process.env): Launch |
     return own === null || all === null || all < 2 || own >= all ? null : { rank: own, size: all, launcher, by };
   };
   const path = environment[RANK_VARIABLES.file];
-  if (path) return launched(RANK_VARIABLES.rank, RANK_VARIABLES.size, "--ranks", { kind: "file", path });
+  if (path)
+    return launched(RANK_VARIABLES.rank, RANK_VARIABLES.size, "--ranks", {
+      kind: "file",
+      path,
+      parent: number(RANK_VARIABLES.parent) ?? process.ppid,
+    });
   // Only tasks of a step have these: the script of a job has the job's number of tasks, but is alone.
   const { SLURM_JOB_ID: id, SLURM_STEP_ID: step, SLURM_RESTART_COUNT: restarts = "0" } = environment;
   if (id && step && number("SLURM_STEP_NUM_TASKS") !== null && environment.OMPI_COMM_WORLD_SIZE === undefined) {

@@ -6,6 +6,9 @@
     VENV/bin/python bench/peers/torch_train.py --family gpt2 --layers 12 --heads 12 --width 768 --vocab 50257 \
         --positions 1024 --batch 4 --sequence 256 --threads 2 --steps 5
 
+With --ranks N it starts N processes on this machine, which train by DistributedDataParallel with gloo; --batch and --threads are
+then of each, tokens_per_second of all, peak_rss_mb of rank 0.
+
 A step = forward, mean token cross-entropy, backward, clip to norm 1, fused AdamW. bf16 means fp32 master weights with
 autocast. With --tokens the batches are windows of a folder of token shards, otherwise random ids, which cost the same but
 learn nothing. The last line is JSON; tokens_per_second is the median over the measured steps.
@@ -16,7 +19,10 @@ import math
 import os
 import pathlib
 import resource
+import socket
 import statistics
+import subprocess
+import sys
 import time
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -29,9 +35,17 @@ parser.add_argument("--lr", type=float, default=3e-4)
 parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
 parser.add_argument("--device", default="cpu")
 parser.add_argument("--compile", action="store_true")
+parser.add_argument("--ranks", type=int, default=1)
 parser.add_argument("--tokens", type=pathlib.Path, help="a folder of token shards (RUN/tokens)")
 a = parser.parse_args()
 os.environ["OMP_NUM_THREADS"] = str(a.threads)
+rank = int(os.environ.get("RANK", 0))
+if a.ranks > 1 and "RANK" not in os.environ:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    os.environ.update(WORLD_SIZE=str(a.ranks), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK="0")
+    others = [subprocess.Popen([sys.executable, *sys.argv], env={**os.environ, "RANK": str(i)}) for i in range(1, a.ranks)]
 
 import numpy as np
 import torch
@@ -149,7 +163,13 @@ parameters = sum(p.numel() for p in model.parameters())
 matrices, norms = [[p for p in model.parameters() if (p.dim() > 1) is many] for many in (True, False)]
 groups = [{"params": matrices, "weight_decay": 0.1}, {"params": norms, "weight_decay": 0.0}]
 optimizer = torch.optim.AdamW(groups, lr=a.lr, betas=(0.9, 0.95), fused=True)
-step_model = torch.compile(model) if a.compile else model
+step_model = model
+if a.ranks > 1:
+    torch.distributed.init_process_group("gloo")
+    torch.manual_seed(rank)  # other batches on each rank
+    step_model = nn.parallel.DistributedDataParallel(model)
+if a.compile:
+    step_model = torch.compile(step_model)
 synchronize = torch.cuda.synchronize if a.device == "cuda" else (lambda: None)
 seconds, losses = [], []
 data = batches()
@@ -171,10 +191,14 @@ for step in range(a.warmup + a.steps):
 # Counted as in the engine: 6 per weight of a product (the tied head once, look-ups never), causal attention as half of full.
 matrix_weights = a.vocab * a.width + sum(p.numel() for block in model.blocks for p in block.parameters() if p.dim() > 1)
 flops = 6 * matrix_weights + 6 * a.layers * a.sequence * a.heads * head
-tokens = a.batch * a.sequence
+tokens = a.ranks * a.batch * a.sequence
 rate = tokens / statistics.median(seconds)
+if a.ranks > 1:
+    torch.distributed.destroy_process_group()
+if rank > 0:
+    raise SystemExit(0)
 print(json.dumps({
-    "peer": f"torch {torch.__version__}{' compile' if a.compile else ''}", "dtype": a.dtype, "threads": a.threads,
+    "peer": f"torch {torch.__version__}{' compile' if a.compile else ''}{' DDP gloo' if a.ranks > 1 else ''}", "ranks": a.ranks, "dtype": a.dtype, "threads": a.threads,
     "parameters": parameters, "tokens_per_second": round(rate, 1),
     "best_tokens_per_second": round(tokens / min(seconds), 1), "gflops": round(rate * flops / 1e9, 1),
     "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { InterruptedError, isAbortError } from "../errors.js";
 import { evaluateOptions } from "../eval/evaluate-options.js";
 import { defineCommand } from "./command.js";
@@ -7,20 +8,33 @@ export default defineCommand({
     "Evaluate a model on lm-evaluation-harness tasks: its YAML files as they are, with its prompts, metrics and standard " +
     "errors. Prints each metric with its standard error and 95 % interval; writes results.json in lm-eval's layout and a " +
     "report with every sample. `quern eval list` shows the tasks of a folder.",
-  options: evaluateOptions,
+  options: evaluateOptions.extend({
+    ranks: z
+      .int()
+      .min(1)
+      .max(256)
+      .optional()
+      .describe("processes on this machine that divide the requests; mpirun and srun start their own (default 1)")
+      .meta({ value: "N" }),
+  }),
   computes: true,
+  ranks: true,
   examples: [
     "quern eval --model runs/first --tasks arc_easy --include lm_eval/tasks --data benchmarks --decontaminate corpus/",
     "quern eval --model runs/first --tasks arc_easy,piqa --include lm_eval/tasks --data benchmarks --out results",
     "quern eval --model smollm2.gguf --tasks my-task.yaml --num-fewshot 5 --apply-chat-template --cache answers --out results",
+    "mpirun -n 4 quern eval --model runs/first --tasks hellaswag --include lm_eval/tasks --data benchmarks --out results",
   ],
-  async run(options, { signal, onProgress, print, log, named }) {
-    const { comparisonTable, evaluate, evaluationTable } = await import("../eval/index.js");
-    const evaluated = await evaluate({ ...options, signal, onProgress, named }).catch((error: unknown) => {
+  async run({ ranks, ...options }, { signal, onProgress, print, log, named }) {
+    const { comparisonTable, evaluateByRanks, evaluationTable } = await import("../eval/index.js");
+    const { joinRanks, startRanks } = await import("../train/index.js");
+    const team = await joinRanks(startRanks(ranks));
+    const evaluated = await evaluateByRanks({ ...options, signal, onProgress, named }, team).catch((error: unknown) => {
       if (!isAbortError(error) || options.cache === undefined) throw error;
       const kept = `${options.cache} keeps the answers so far; run the same command to resume`;
       throw new InterruptedError(`interrupted; ${kept}`, options.cache);
     });
+    if (evaluated === null) return null;
     const { results, counts, seconds, comparison } = evaluated;
     for (const line of evaluationTable({ name: options.model, ...evaluated })) print(line);
     for (const line of comparison === null ? [] : comparisonTable(comparison)) print(line);

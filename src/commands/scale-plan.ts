@@ -1,3 +1,4 @@
+import type { Scaling } from "../scale/index.js";
 import { planOptions } from "../scale/plan/plan-options.js";
 import { defineCommand } from "./command.js";
 
@@ -9,6 +10,7 @@ export default defineCommand({
   examples: [
     "quern scale plan --params 405B --tokens 15.6T --hardware h100 --gpus 16000 --tflops 400 --price 2",
     "quern scale plan --model runs/first --tokens 1e9 --hardware 4090",
+    "quern scale plan --params 124M --tokens 10B --hardware cpu --nodes 64 --network 25 --tokens-per-second 260 --sequence 1024",
   ],
   async run(options, { print, log }) {
     const { planTraining } = await import("../scale/index.js");
@@ -53,6 +55,7 @@ export default defineCommand({
         `  ${row.setup.padEnd(52)} ${gigabytes(row.bytes).padStart(10)}  ${row.fits ? `fits, largest batch ${row.largest_batch}` : "does not fit"}`,
       );
     }
+    if (plan.scaling !== null) printScaling(plan.scaling, print);
     line("KV cache", `${plan.kv_cache_bytes_per_token.toLocaleString("en-US")} bytes per token`);
     const { single, largest, prompt_dollars_per_million_tokens: prompts } = inference;
     const perMillion = (value: number | null) => (value === null ? "" : `${money(value)} per million tokens, `);
@@ -69,3 +72,22 @@ export default defineCommand({
     return plan;
   },
 });
+
+/** Prints the efficiency on 1, 2, 4 … nodes, and what it assumes. */
+function printScaling({ rows, assumptions }: Scaling, print: (line?: string) => void): void {
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+  const seconds = (value: number) => value.toPrecision(3);
+  const cells = [
+    ["nodes", "tokens/s", "efficiency", "no overlap", "full overlap", "sum, s", "ring", "halving", "tree"],
+    ...rows.map((row) => [
+      String(row.nodes),
+      Math.round(row.tokens_per_second).toLocaleString("en-US"),
+      percent(row.efficiency),
+      ...row.efficiency_bounds.map(percent),
+      ...[row.sum_seconds.rounds, row.sum_seconds.ring, row.sum_seconds.halving, row.sum_seconds.tree].map(seconds),
+    ]),
+  ];
+  print("nodes, by simulation (Thakur et al. 2005: a message takes α + bytes/bandwidth)");
+  for (const row of cells) print(`  ${row.map((cell) => cell.padStart(13)).join("")}`);
+  for (const assumption of assumptions) print(`  assumed: ${assumption}`);
+}

@@ -1,8 +1,8 @@
 /** @file Evaluates a model on tasks and writes what came out: the library function behind `quern eval`. */
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
-import { readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import type { z } from "zod";
 import type { CompileOptions } from "../backends/index.js";
 import { withOutput, writeFileAtomic } from "../documents/index.js";
@@ -11,7 +11,9 @@ import { type LanguageModel, openNamedModel } from "../infer/index.js";
 import { checkOptions, type NameOption } from "../options.js";
 import { quoted } from "../printable.js";
 import type { OnProgress } from "../progress.js";
+import { alone, type Ranks, refuseOtherOptions, type Team } from "../train/index.js";
 import { version } from "../version.js";
+import { answerRequests, withDividedModel } from "./divided-model.js";
 import { evaluateOptions } from "./evaluate-options.js";
 import {
   type EvaluationResults,
@@ -21,8 +23,10 @@ import {
   openRequestCache,
   sampleLine,
   type TaskEvaluation,
+  type TaskRunOptions,
   type YamlValue,
 } from "./harness/index.js";
+import { filesOf } from "./model-files.js";
 import {
   compareRuns,
   type EvaluationRun,
@@ -47,26 +51,46 @@ export interface EvaluateResult extends TaskEvaluation {
   readonly comparison: RunComparison | null;
 }
 
+type Calls = Omit<EvaluateOptions, keyof z.input<typeof evaluateOptions>>;
+
 /**
  * Evaluates a model on tasks. With `out`, writes results.json in lm-eval's layout and a report.
  * @throws QuernError for an unknown task, one that cannot run, missing data, or a rule of a task that fails on a document
  */
-export async function evaluate({
-  functions,
-  target,
-  signal,
-  onProgress,
-  named,
-  ...given
-}: EvaluateOptions): Promise<EvaluateResult> {
+export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
+  return (await evaluateByRanks(options, alone)) as EvaluateResult;
+}
+
+/**
+ * The same by several ranks, which divide the requests to the model. Rank 0 reads the tasks, writes, and gets the result of
+ * `evaluate` with as many threads, bit for bit; the others read only the model, and get null.
+ * @throws QuernError as `evaluate` does, and if a rank has other options or another model
+ */
+export async function evaluateByRanks(
+  { functions, target, signal, onProgress, named, ...given }: EvaluateOptions,
+  team: Team,
+): Promise<EvaluateResult | null> {
   const o = checkOptions(evaluateOptions, given, named);
-  const calls = { functions, target, signal, onProgress, named };
-  if (o.out === undefined) return evaluateChecked(o, calls);
+  // The ranks of a machine divide its cores.
+  const threads = o.threads ?? (process.env.QUERN_THREADS ? undefined : (team.threads ?? undefined));
+  const cpu = { threads, ...target?.cpu };
+  const calls = { functions, target: { ...target, cpu }, signal, onProgress, named };
+  return team.run(async (ranks) => {
+    if (ranks.size > 1) await refuseOtherOptions(ranks, o);
+    if (ranks.rank === 0) return evaluateInto(o, calls, ranks);
+    await using model = await openNamedModel(o.model, calls.target);
+    await answerRequests(model, ranks, signal);
+    return null;
+  });
+}
+
+function evaluateInto(o: z.output<typeof evaluateOptions>, calls: Calls, ranks: Ranks): Promise<EvaluateResult> {
+  if (o.out === undefined) return evaluateChecked(o, calls, ranks);
   // A folder of tasks or data may hold the output: nothing there is overwritten.
   const taskFiles = o.tasks.filter((task) => statSync(task, { throwIfNoEntry: false })?.isFile());
   const inputs = [...taskFiles, o.against, o.model].filter((each) => each !== undefined);
   return withOutput({ verb: "eval", out: o.out, inputs, layout: LAYOUT, force: o.force }, () =>
-    evaluateChecked(o, calls),
+    evaluateChecked(o, calls, ranks),
   );
 }
 
@@ -77,7 +101,8 @@ const LAYOUT = {
 
 async function evaluateChecked(
   o: z.output<typeof evaluateOptions>,
-  { functions, target, signal, onProgress, named }: Omit<EvaluateOptions, keyof z.input<typeof evaluateOptions>>,
+  { functions, target, signal, onProgress, named }: Calls,
+  ranks: Ranks,
 ): Promise<EvaluateResult> {
   const name = named ?? ((key: string) => key);
   const started = Date.now();
@@ -109,10 +134,10 @@ async function evaluateChecked(
       exitCode: 2,
     });
   }
-  await using model = await openNamedModel(o.model, { ...target, cpu: { threads: o.threads, ...target?.cpu } });
+  await using model = await openNamedModel(o.model, target);
   const cache = o.cache === undefined ? undefined : openRequestCache(o.cache);
   try {
-    const evaluation = await evaluateTasks(model, selection, {
+    const tasks: TaskRunOptions = {
       data: o.data,
       numFewshot: o.numFewshot,
       limit: o.limit,
@@ -136,7 +161,8 @@ async function evaluateChecked(
       identity: cache === undefined ? undefined : await identityOf(o.model, model),
       signal,
       onProgress,
-    });
+    };
+    const evaluation = await withDividedModel(model, ranks, (divided) => evaluateTasks(divided, selection, tasks));
     const seconds = (Date.now() - started) / 1000;
     const results = {
       ...evaluation.results,
@@ -223,12 +249,9 @@ const jsonValue = (_: string, value: unknown): unknown => (typeof value === "big
 async function identityOf(name: string, { files }: LanguageModel): Promise<string> {
   if (files === undefined) return JSON.stringify([version, name]);
   const facts: unknown[] = [];
-  for (const place of files) {
-    const isFolder = (await stat(place)).isDirectory();
-    for (const file of isFolder ? (await readdir(place)).sort() : [""]) {
-      const { size, mtimeMs } = await stat(join(place, file));
-      if (!isFolder || /\.(safetensors|gguf|json|bin|txt|model)$/.test(file)) facts.push([file, size, mtimeMs]);
-    }
+  for (const file of await filesOf(files)) {
+    const { size, mtimeMs } = await stat(file);
+    facts.push([files.includes(file) ? "" : basename(file), size, mtimeMs]);
   }
   return JSON.stringify([version, facts]);
 }

@@ -2,7 +2,7 @@
 export { QuernError } from "../errors.js";
 export * from "./aggregates/index.js";
 export * from "./arena/index.js";
-export { type EvaluateOptions, type EvaluateResult, evaluate } from "./evaluate.js";
+export { type EvaluateOptions, type EvaluateResult, evaluate, evaluateByRanks } from "./evaluate.js";
 export { evaluateOptions } from "./evaluate-options.js";
 export * from "./graders/index.js";
 export * from "./harness/index.js";

@@ -12,8 +12,8 @@ import type {
   LanguageModel,
   LikelihoodRequest,
   LogLikelihood,
-  RequestOptions,
   RollingLogLikelihood,
+  ScoreRequestOptions,
 } from "./language-model.js";
 import { type ModelPrograms, modelPrograms } from "./model-programs.js";
 import { encodePrompt, type Prompt } from "./prompts.js";
@@ -90,7 +90,10 @@ export class CheckpointModel implements LanguageModel {
     return (await this.#encode(prompt)).ids.length;
   }
 
-  async logLikelihood(requests: readonly LikelihoodRequest[], options: RequestOptions = {}): Promise<LogLikelihood[]> {
+  async logLikelihood(
+    requests: readonly LikelihoodRequest[],
+    options: ScoreRequestOptions = {},
+  ): Promise<LogLikelihood[]> {
     const { tokenizer, beginning, model } = this.#opened;
     const longest = model.config.sequence;
     const encoder = requestEncoder(tokenizer, beginning);
@@ -125,7 +128,10 @@ export class CheckpointModel implements LanguageModel {
     return results;
   }
 
-  async rollingLogLikelihood(texts: readonly string[], options: RequestOptions = {}): Promise<RollingLogLikelihood[]> {
+  async rollingLogLikelihood(
+    texts: readonly string[],
+    options: ScoreRequestOptions = {},
+  ): Promise<RollingLogLikelihood[]> {
     const { tokenizer, beginning, model } = this.#opened;
     const encoder = requestEncoder(tokenizer, beginning);
     const before = encoder.prefix === undefined ? [] : [encoder.prefix];
@@ -212,7 +218,7 @@ export class CheckpointModel implements LanguageModel {
 
   async #score(
     windows: readonly RequestWindow[],
-    { signal, onProgress }: RequestOptions,
+    { signal, onProgress, division }: ScoreRequestOptions,
     onWindow: (window: RequestWindow, nats: Float32Array, greedy: Float32Array) => void,
   ): Promise<void> {
     const { model, folder } = this.#opened;
@@ -227,7 +233,7 @@ export class CheckpointModel implements LanguageModel {
     let done = 0;
     let isNumber = true;
     await this.#scorer.score(windows, {
-      signal,
+      ...{ signal, division },
       onWindow(window, nats, greedy) {
         done += 1;
         isNumber &&= nats.every(Number.isFinite);

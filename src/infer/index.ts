@@ -61,6 +61,7 @@ export type {
   LogLikelihood,
   RequestOptions,
   RollingLogLikelihood,
+  ScoreRequestOptions,
 } from "./language-model.js";
 export { type ModelPrograms, modelPrograms } from "./model-programs.js";
 export { openNamedModel, serverAddress } from "./named-model.js";

@@ -5,6 +5,7 @@
 import type { OnProgress } from "../progress.js";
 import type { Tokenizer } from "../tokenizer/index.js";
 import type { Prompt } from "./prompts.js";
+import type { Division } from "./scoring.js";
 import type { TextCompletion } from "./text-completion.js";
 
 export interface LikelihoodRequest {
@@ -40,6 +41,11 @@ export interface RequestOptions {
   readonly onProgress?: OnProgress;
   /** Called for each request that was truncated to fit the model, with a message and the request's index. */
   readonly onWarning?: (warning: string, index: number) => void;
+}
+
+export interface ScoreRequestOptions extends RequestOptions {
+  /** Processes that divide the work of a local model; servers ignore it. */
+  readonly division?: Division;
 }
 
 export interface GenerationOptions extends RequestOptions {
@@ -89,9 +95,9 @@ export interface LanguageModel {
    * the model's context loses the start of its context.
    * @throws QuernError for a continuation longer than the model's context
    */
-  logLikelihood(requests: readonly LikelihoodRequest[], options?: RequestOptions): Promise<LogLikelihood[]>;
+  logLikelihood(requests: readonly LikelihoodRequest[], options?: ScoreRequestOptions): Promise<LogLikelihood[]>;
   /** Scores whole texts in windows of the model's context length. Each window sees one token of the previous window. */
-  rollingLogLikelihood(texts: readonly string[], options?: RequestOptions): Promise<RollingLogLikelihood[]>;
+  rollingLogLikelihood(texts: readonly string[], options?: ScoreRequestOptions): Promise<RollingLogLikelihood[]>;
   /**
    * Continues texts (a string is a prompt) and answers conversations. A prompt longer than the model's context loses
    * its start.

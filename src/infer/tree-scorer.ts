@@ -4,7 +4,7 @@ import { forward, headOf, type ModelConfig, modelVariables } from "../model/inde
 import { type Entry, embedding, input, linearTokenStatistics, neg, reshape, variable } from "../tensor/index.js";
 import type { ModelPrograms } from "./model-programs.js";
 import { sortByTokens, type TreeRow, treeRows } from "./prefix-tree.js";
-import type { Scorer } from "./scoring.js";
+import type { Division, OnWindow, ScoreOptions, Scorer } from "./scoring.js";
 import type { Window } from "./windows.js";
 
 /** Tokens per row. More would save repeated beginnings, but a last row that is partly empty would cost more. */
@@ -50,7 +50,7 @@ export function createTreeScorer(config: ModelConfig, programs: ModelPrograms, s
     }
   };
   return {
-    async score(windows, { onWindow, onScored, signal }) {
+    async score<W extends Window>(windows: Iterable<W>, { onWindow, onScored, signal, division }: ScoreOptions<W>) {
       const sorted = sortByTokens(windows);
       const longest = sorted.windows.reduce((most, { length }) => Math.max(most, length), 0);
       const most = Math.min(config.sequence, sequence ?? Number.POSITIVE_INFINITY);
@@ -59,18 +59,47 @@ export function createTreeScorer(config: ModelConfig, programs: ModelPrograms, s
         throw new Error("a window has several documents");
       const wanted = Math.min(MAX_ROW, WINDOWS_PER_ROW * longest);
       const rowLength = sequence ?? powerOfTwo(Math.max(ROW, longest, wanted));
-      for (const row of treeRows(sorted, rowLength)) {
+      const scoredRow = async (row: TreeRow<W>, onWindow: OnWindow<W>) => {
         signal?.throwIfAborted();
         const program = await open(sequence ?? powerOfTwo(row.ids.length));
         const scored = await scoreRow(program, config.vocabSize, row, onWindow);
         onScored?.(scored);
-      }
+      };
+      const rows = treeRows(sorted, rowLength);
+      if (division !== undefined) return scoreDivided([...rows], division, onWindow, scoredRow);
+      for (const row of rows) await scoredRow(row, onWindow);
     },
     dispose() {
       for (const each of opened.values()) void each.then(({ program }) => programs.close(program)).catch(() => {});
       opened.clear();
     },
   };
+}
+
+/**
+ * Scores rows in several processes, each of them whole, so that no bit depends on the number of processes. The results are then
+ * reported in the order of the rows.
+ */
+async function scoreDivided<W extends Window>(
+  rows: readonly TreeRow<W>[],
+  { rank, size, gather }: Division,
+  onWindow: OnWindow<W>,
+  score: (row: TreeRow<W>, onWindow: OnWindow<W>) => Promise<void>,
+): Promise<void> {
+  /** By own row and window: −log p per token, and 1 or 0 for the likeliest. */
+  const own: (readonly (readonly number[])[])[][] = [];
+  for (let i = rank; i < rows.length; i += size) {
+    const results: (readonly (readonly number[])[])[] = [];
+    await score(rows[i], (_, nats, greedy) => results.push([[...nats], [...greedy]]));
+    own.push(results);
+  }
+  const all = await gather(own);
+  for (const [i, row] of rows.entries()) {
+    for (const [w, { window }] of row.windows.entries()) {
+      const [nats, greedy] = all[i % size][Math.floor(i / size)][w];
+      onWindow(window, Float32Array.from(nats), Float32Array.from(greedy));
+    }
+  }
 }
 
 const powerOfTwo = (length: number) => Math.max(MIN_ROW, 2 ** Math.ceil(Math.log2(length)));

@@ -24,7 +24,15 @@ export { type MixtureSearch, type MixtureSearchRequest, optimiseMix, searchMixtu
 export { HARDWARE, type Hardware, hardwareOf } from "./plan/hardware.js";
 export { decodingCost, type InferenceCost, type InferenceSetup } from "./plan/inference.js";
 export { type TrainingMemory, type TrainingSetup, trainingMemory } from "./plan/memory.js";
-export { assumedShape, type MemoryRow, type PlanOptions, planTraining, type TrainingPlan } from "./plan/plan.js";
+export { ALGORITHMS, type Network, type ScalingRow, simulateScaling } from "./plan/network.js";
+export {
+  assumedShape,
+  type MemoryRow,
+  type PlanOptions,
+  planTraining,
+  type Scaling,
+  type TrainingPlan,
+} from "./plan/plan.js";
 export { planOptions } from "./plan/plan-options.js";
 export { PUBLISHED, type PublishedRun, publishedRows, publishedTable } from "./plan/published.js";
 export type { PredictionCheck } from "./predict/check.js";

@@ -81,6 +81,43 @@ export const planOptions = z.object({
     .describe("ZeRO stage: 1 divides moments, 2 also gradients, 3 also weights")
     .meta({ value: "0-3" }),
   tensorParallel: z.int().min(1).default(1).describe("devices that share each layer").meta({ value: "N", flag: "tp" }),
+  nodes: z
+    .int()
+    .min(2)
+    .optional()
+    .describe(
+      "nodes that divide the batches, one rank each: simulates the efficiency with the time of exchanging gradients " +
+        "(--gpus counts the devices of all nodes; default one per node)",
+    )
+    .meta({ value: "N" }),
+  network: z
+    .number()
+    .positive()
+    .default(25)
+    .describe("nodes: bandwidth of each node's link in each direction, in Gb/s")
+    .meta({ value: "X" }),
+  latency: z.number().min(0).default(20).describe("nodes: time of an empty message, in µs").meta({ value: "X" }),
+  overlap: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe("nodes: share of the backward pass during which gradients already travel")
+    .meta({ value: "X" }),
+  sumRate: z
+    .number()
+    .positive()
+    .default(1)
+    .describe(
+      "nodes: gradients that a node adds per second, in GB/s (default 1: Quern's loop on one core of a cloud server)",
+    )
+    .meta({ value: "X" }),
+  tokensPerSecond: z
+    .number()
+    .positive()
+    .optional()
+    .describe("nodes: measured throughput of one node (default: from the hardware's peak and --mfu)")
+    .meta({ value: "X" }),
   lora: z.int().min(1).optional().describe("train LoRA adapters of this rank").meta({ value: "R" }),
   context: z
     .int()

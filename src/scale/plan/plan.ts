@@ -15,7 +15,15 @@ import {
 import { checkOptions } from "../../options.js";
 import { type Hardware, hardwareOf, trainingDType } from "./hardware.js";
 import { decodingCost, type InferenceCost, mostSequences, promptCost } from "./inference.js";
-import { keyValueBytes, largestBatch, type TrainingMemory, type TrainingSetup, trainingMemory } from "./memory.js";
+import {
+  keyValueBytes,
+  largestBatch,
+  loraParameters,
+  type TrainingMemory,
+  type TrainingSetup,
+  trainingMemory,
+} from "./memory.js";
+import { type ScalingRow, simulateScaling } from "./network.js";
 import { planOptions } from "./plan-options.js";
 
 export type PlanOptions = z.input<typeof planOptions>;
@@ -56,6 +64,8 @@ export interface TrainingPlan {
   /** Sequences per device. */
   readonly largest_batch: number;
   readonly memory_options: readonly MemoryRow[];
+  /** Data-parallel training across nodes; null without `nodes`. */
+  readonly scaling: Scaling | null;
   readonly kv_cache_bytes_per_token: number;
   readonly inference: {
     readonly devices: number;
@@ -71,6 +81,18 @@ export interface TrainingPlan {
   readonly shape: Pick<ModelConfig, "layers" | "width" | "heads" | "keyValueHeads" | "hidden" | "vocabSize">;
   readonly shape_assumed: boolean;
   readonly warnings: readonly string[];
+}
+
+/** Training on 1, 2, 4 … nodes, by simulation, and what it assumes. */
+export interface Scaling {
+  readonly rows: readonly ScalingRow[];
+  /** Seconds and tokens of a node's step. */
+  readonly compute_seconds: number;
+  readonly tokens_per_step: number;
+  /** Bytes that a node sums with the others, in fp32. */
+  readonly gradient_bytes: number;
+  /** As sentences, for people. */
+  readonly assumptions: readonly string[];
 }
 
 /** Reads a model's config, without its weights where there is a config.json. */
@@ -130,9 +152,16 @@ export async function planTraining(given: PlanOptions): Promise<TrainingPlan> {
   if ((o.model === undefined) === (o.params === undefined)) {
     throw new QuernError("give either --model DIR or --params N", { exitCode: 2 });
   }
+  if (o.nodes === undefined && o.tokensPerSecond !== undefined) {
+    throw new QuernError("--tokens-per-second is of one node and needs --nodes", { exitCode: 2 });
+  }
+  const gpus = o.gpus === 1 && o.nodes !== undefined ? o.nodes : o.gpus;
+  if (o.nodes !== undefined && gpus % o.nodes !== 0) {
+    throw new QuernError(`--gpus ${gpus} is not a multiple of --nodes ${o.nodes}`, { exitCode: 2 });
+  }
   const hardware = o.peak === undefined ? hardwareOf(o.hardware) : givenHardware(o);
-  if (o.gpus % o.tensorParallel !== 0) {
-    throw new QuernError(`--gpus ${o.gpus} is not a multiple of --tp ${o.tensorParallel}`, { exitCode: 2 });
+  if (gpus % o.tensorParallel !== 0) {
+    throw new QuernError(`--gpus ${gpus} is not a multiple of --tp ${o.tensorParallel}`, { exitCode: 2 });
   }
   const known = o.model === undefined ? null : await configOf(o.model);
   const sequence = known === null ? o.sequence : Math.min(o.sequence, known.sequence);
@@ -154,7 +183,7 @@ export async function planTraining(given: PlanOptions): Promise<TrainingPlan> {
   const energy = (gpuHours * hardware.watts * o.pue) / 1e6; // MWh
   const setup: TrainingSetup = {
     ...{ dtype: o.dtype, batch: o.batch, sequence, recompute: o.recompute, zero: o.zero as TrainingSetup["zero"] },
-    ...{ dataParallel: o.gpus / o.tensorParallel, tensorParallel: o.tensorParallel, lora: o.lora ?? null },
+    ...{ dataParallel: gpus / o.tensorParallel, tensorParallel: o.tensorParallel, lora: o.lora ?? null },
   };
   const memory = scaled(trainingMemory(config, setup), params, config);
   const fits = memory.total <= hardware.memory;
@@ -170,14 +199,15 @@ export async function planTraining(given: PlanOptions): Promise<TrainingPlan> {
   if (known === null) warnings.push("memory is of an assumed Llama shape; give --model for the exact one");
   return {
     ...{ params, tokens: o.tokens, tokens_per_param: o.tokens / params, flops, flops_exact: flopsExact, hardware },
-    ...{ gpus: o.gpus, mfu: rate / peak, flops_per_second: rate },
-    tokens_per_second: (rate * o.gpus * o.tokens) / (flopsExact ?? flops),
-    ...{ gpu_hours: gpuHours, days: gpuHours / o.gpus / 24, price },
+    ...{ gpus, mfu: rate / peak, flops_per_second: rate },
+    tokens_per_second: (rate * gpus * o.tokens) / (flopsExact ?? flops),
+    ...{ gpu_hours: gpuHours, days: gpuHours / gpus / 24, price },
     dollars: price === null ? null : gpuHours * price,
     dollars_range: hardware.price === null ? null : [gpuHours * hardware.price.low, gpuHours * hardware.price.high],
     ...{ energy_mwh: energy, co2_tonnes: energy * o.grid },
     ...{ memory_bytes: memory.total, memory, fits, largest_batch: largestBatch(config, setup, hardware.memory) },
-    memory_options: memoryRows(config, setup, hardware, o.gpus),
+    memory_options: memoryRows(config, setup, hardware, gpus),
+    scaling: o.nodes === undefined ? null : scalingOf(config, params, flopsExact ?? flops, rate * gpus, sequence, o),
     kv_cache_bytes_per_token: keyValueBytes(config, 2),
     inference: inferenceOf(config, params, hardware, peak, price, o),
     shape: {
@@ -185,6 +215,43 @@ export async function planTraining(given: PlanOptions): Promise<TrainingPlan> {
       ...{ hidden: config.hidden, vocabSize: config.vocabSize },
     },
     ...{ shape_assumed: known === null, warnings },
+  };
+}
+
+/** Simulates training across nodes. `rate` is the FLOP/s of all nodes, `flops` those of the whole training. */
+function scalingOf(
+  config: ModelConfig,
+  params: number,
+  flops: number,
+  rate: number,
+  sequence: number,
+  o: z.output<typeof planOptions>,
+): Scaling {
+  const nodes = o.nodes as number;
+  const throughput = o.tokensPerSecond ?? (rate / nodes) * (o.tokens / flops);
+  const devices = Math.max(1, o.gpus / nodes / o.tensorParallel);
+  const tokens = o.batch * devices * sequence;
+  const compute = tokens / throughput;
+  // ZeRO 3 gathers the weights once more, for the backward pass (Rajbhandari et al., arXiv:1910.02054, section 7).
+  const gradientBytes = 4 * (o.lora === null || o.lora === undefined ? params : loraParameters(config, o.lora));
+  const bytes = o.zero === 3 ? 1.5 * gradientBytes : gradientBytes;
+  const network = {
+    ...{ latency: o.latency / 1e6, bandwidth: (o.network * 1e9) / 8, sumRate: o.sumRate * 1e9 },
+  };
+  const rows = simulateScaling(nodes, { compute, tokens, gradientBytes: bytes, overlap: o.overlap, network });
+  const number = (value: number) => Number(value.toPrecision(3)).toLocaleString("en-US");
+  return {
+    ...{ rows, compute_seconds: compute, tokens_per_step: tokens, gradient_bytes: gradientBytes },
+    assumptions: [
+      `a node computes ${number(throughput)} tokens/s (${o.tokensPerSecond === undefined ? "peak × MFU" : "as given"}), ${tokens.toLocaleString("en-US")} tokens and ` +
+        `${number(compute)} s per step; two thirds of it is the backward pass`,
+      `every node sends and receives at once at ${o.network} Gb/s, α = ${o.latency} µs per message, and adds ${o.sumRate} GB/s; the switch is never the limit`,
+      `gradients travel in fp32, ${gigabytes(gradientBytes)} per step${o.zero === 3 ? ", and ZeRO 3 sends half as much again" : ""}, in rounds of 1 MiB`,
+      o.overlap === 0
+        ? "the exchange starts after the backward pass (--overlap 0)"
+        : `the exchange hides under ${number(100 * o.overlap)} % of the backward pass (--overlap)`,
+      "all nodes are equally fast; none waits for another, for data or for checkpoints",
+    ],
   };
 }
 

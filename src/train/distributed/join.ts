@@ -112,8 +112,8 @@ async function openTransport(
 ): Promise<Transport> {
   if (by.kind === "mpi") return openMpi([by.mpi], size, launcher);
   if (by.kind === "file") {
-    // Rank 0 is the parent of the others. When it ends, the system gives them another.
-    const parent = process.ppid;
+    // Rank 0 is the parent of the others. When it ends, the system gives them another, perhaps before they come here.
+    const { parent } = by;
     const orphaned = () => (rank > 0 && process.ppid !== parent ? 0 : null);
     const lost = lostAtStart ?? orphaned;
     return openSharedMemory(by.path, rank, size, () => (isWatched() ? null : lost()));

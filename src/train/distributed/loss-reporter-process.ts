@@ -7,7 +7,7 @@ import type { ReporterMessage, ReporterStart } from "./loss-reporter.js";
 import { receive } from "./sockets.js";
 
 /** Milliseconds in which every rank must have connected. */
-const CONNECT_MS = 60_000;
+const CONNECT_MS = 300_000;
 
 let given = "";
 for await (const data of process.stdin.setEncoding("utf8")) given += data;

@@ -25,8 +25,10 @@ export const MAX_SHARED_RANKS = 256;
 
 const bytesFor = (size: number) => HEADER_BYTES + 2 * size * OUTBOX_BYTES;
 
-/** Milliseconds in which every rank must have opened the file. */
-const START_MS = 60_000;
+/** Milliseconds in which every rank must have opened the file; on a busy machine Node itself takes long to start. */
+const START_MS = 300_000;
+/** Where a rank marks that it gave up waiting, after all counters. */
+const GIVEN_UP_AT = HEADER_BYTES - CACHE_LINE;
 
 /** Returns a folder with room for the shared file: in memory where the system has such a folder. */
 export function sharedFolder(size: number): string {
@@ -70,6 +72,14 @@ export async function openSharedMemory(
   lostAtStart: () => number | null = () => null,
 ): Promise<Transport> {
   const memory = await mapFile(path, bytesFor(size));
+  const givenUp = new Int32Array(memory, GIVEN_UP_AT, 1);
+  const incomplete = () => {
+    // A rank that comes later finds all counters raised.
+    Atomics.store(givenUp, 0, 1);
+    return new QuernError(
+      `only some of the ${size} ranks started within ${START_MS / 1000} s; look at what the others wrote, and start again`,
+    );
+  };
   const counters = Array.from({ length: size }, (_, k) => new Int32Array(memory, k * CACHE_LINE, 1));
   const outboxOf = (k: number, operation: number) =>
     new Uint8Array(memory, HEADER_BYTES + (2 * k + (operation % 2)) * OUTBOX_BYTES, OUTBOX_BYTES);
@@ -87,15 +97,13 @@ export async function openSharedMemory(
         const lost = lostAtStart();
         if (lost === 0 && rank > 1) throw new EndedElsewhereError("rank 1 reports that rank 0 was lost");
         if (lost !== null) throw new RankLostError(lost, hostname(), " while the ranks started; start again");
-        if (performance.now() < deadline) return;
-        throw new QuernError(
-          `only some of the ${size} ranks started within ${START_MS / 1000} s; look at what the others wrote, and start again`,
-        );
+        if (performance.now() > deadline || Atomics.load(givenUp, 0) === 1) throw incomplete();
       },
     );
     return outboxes.map((pair) => pair[current % 2]);
   };
   await publish(performance.now() + START_MS);
+  if (Atomics.load(givenUp, 0) === 1) throw incomplete();
   // The mapping stays. A file without a name is gone with the last process, however that ends.
   if (rank === 0) rmSync(path, { force: true });
   return {

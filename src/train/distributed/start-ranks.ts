@@ -33,6 +33,7 @@ export function startRanks(
     [RANK_VARIABLES.rank]: String(rank),
     [RANK_VARIABLES.size]: String(count),
     [RANK_VARIABLES.file]: path,
+    [RANK_VARIABLES.parent]: String(process.pid),
   });
   let lost: number | null = null;
   for (let rank = 1; rank < count; rank++) {

@@ -32,7 +32,7 @@ export interface Watch {
 }
 
 /** Milliseconds in which every rank must have connected to rank 0. */
-const CONNECT_MS = 30_000;
+const CONNECT_MS = 120_000;
 /** Milliseconds that rank 0's own error may come after that of another rank, which often follows from it. */
 const OWN_ERROR_MS = 300;
 

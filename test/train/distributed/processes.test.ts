@@ -3,11 +3,10 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { listCheckpoints, openModel, randomStream } from "../../../src/model/index.js";
 import type { MetricsLine } from "../../../src/train/index.js";
-import { SLOW_BUILD } from "../../model/targets.js";
-import { MPIRUNS, start } from "./processes.js";
+import { endAll, endLimit, MPIRUNS, PATIENCE, start } from "./processes.js";
 
 let folder: string;
 beforeAll(async () => {
@@ -15,7 +14,8 @@ beforeAll(async () => {
   const lines = Array.from({ length: 800 }, (_, i) => `On day ${i} the mill ground ${(i * 37) % 101} sacks of grain.`);
   await writeFile(join(folder, "text.txt"), lines.join("\n"));
 });
-afterAll(() => rm(folder, { recursive: true }));
+afterEach(endAll, PATIENCE);
+afterAll(() => rm(folder, { recursive: true, maxRetries: 5, retryDelay: 500 }));
 
 const sizes = "--layers 1 --width 32 --vocab-size 300 --sequence 16 --lr 0.01 --dtype fp32".split(" ");
 const begin = (launcher: string, size: number, out: string, ...more: string[]) =>
@@ -80,7 +80,7 @@ function expectLoss(stderr: string, rank: number, out: string) {
   expect(found, stderr).toEqual([{ rank, node: hostname(), run: join(folder, out) }]);
 }
 
-describe.runIf(process.platform === "linux")("quern pretrain --ranks", { timeout: SLOW_BUILD }, () => {
+describe.runIf(process.platform === "linux")("quern pretrain --ranks", { timeout: PATIENCE }, () => {
   it("ends all ranks when one is killed, and resumes alone on the course of a single rank", async () => {
     const steps = ["--steps", "40", "--save-every", "8"];
     const whole = begin("--ranks", 1, "whole", ...steps, "--batch", "8");
@@ -89,7 +89,7 @@ describe.runIf(process.platform === "linux")("quern pretrain --ranks", { timeout
     expect(killed).toMatchObject({ code: 1 });
     expectLoss(killed?.stderr as string, 1, "killed");
     expect(killed?.stderr.match(/^quern: /gm)).toHaveLength(1);
-    expect(killed?.seconds).toBeLessThan(10);
+    expect(killed?.seconds).toBeLessThan(endLimit());
     expect(await resume("--ranks", 1, "killed").ended).toMatchObject({ code: 0 });
     expect(await difference("killed", "whole")).toBeLessThan(1e-4);
     const names = await readdir(join(folder, "killed", "checkpoints"));
@@ -97,110 +97,106 @@ describe.runIf(process.platform === "linux")("quern pretrain --ranks", { timeout
   });
 });
 
-describe.runIf(MPIRUNS.length > 0).each(["--ranks", ...MPIRUNS])(
-  "several ranks by %s",
-  { timeout: SLOW_BUILD },
-  (by) => {
-    const name = by.replace(/\W/g, "");
-    const steps = ["--steps", "60", "--save-every", "4"];
-    const long = ["--steps", "300", "--save-every", "4"];
+describe.runIf(MPIRUNS.length > 0).each(["--ranks", ...MPIRUNS])("several ranks by %s", { timeout: PATIENCE }, (by) => {
+  const name = by.replace(/\W/g, "");
+  const steps = ["--steps", "60", "--save-every", "4"];
+  const long = ["--steps", "300", "--save-every", "4"];
 
-    it.each([2, 3, 4])("train as one rank with all rows does: %d ranks", async (size) => {
-      expect(await begin("--ranks", 1, `${name}-one${size}`, ...steps, "--batch", "12").ended).toMatchObject({
-        code: 0,
-      });
-      const ranks = begin(by, size, `${name}-${size}`, ...steps, "--batch", `${12 / size}`, "--json");
-      const { code, stdout, stderr } = await ranks.ended;
-      expect({ code, stderr }).toMatchObject({ code: 0 });
-      const result = JSON.parse(stdout.trim().split("\n").at(-1) as string);
-      expect(result.ranks).toMatchObject({ count: size });
-      expect(result.ranks.tokens_per_second_per_rank).toBeCloseTo(result.tokensPerSecond / size, 6);
-      expect(result.ranks.communication_share).toBeGreaterThan(0);
-      expect(await difference(`${name}-${size}`, `${name}-one${size}`)).toBeLessThan(1e-4);
-      await (await openModel(join(folder, `${name}-${size}`))).close();
+  it.each([2, 3, 4])("train as one rank with all rows does: %d ranks", async (size) => {
+    expect(await begin("--ranks", 1, `${name}-one${size}`, ...steps, "--batch", "12").ended).toMatchObject({
+      code: 0,
     });
+    const ranks = begin(by, size, `${name}-${size}`, ...steps, "--batch", `${12 / size}`, "--json");
+    const { code, stdout, stderr } = await ranks.ended;
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    const result = JSON.parse(stdout.trim().split("\n").at(-1) as string);
+    expect(result.ranks).toMatchObject({ count: size });
+    expect(result.ranks.tokens_per_second_per_rank).toBeCloseTo(result.tokensPerSecond / size, 6);
+    expect(result.ranks.communication_share).toBeGreaterThan(0);
+    expect(await difference(`${name}-${size}`, `${name}-one${size}`)).toBeLessThan(1e-4);
+    await (await openModel(join(folder, `${name}-${size}`))).close();
+  });
 
-    it("have the same bits twice, and whatever moves the data", async () => {
-      for (const out of ["whole", "twice"]) {
-        expect(await begin(by, 2, `${name}-${out}`, ...long, "--batch", "4").ended).toMatchObject({ code: 0 });
-      }
-      expect(await begin("--ranks", 2, `${name}-shared`, ...long, "--batch", "4").ended).toMatchObject({ code: 0 });
-      for (const out of ["twice", "shared"]) {
-        expect((await endOfRun(`${name}-${out}`)).equals(await endOfRun(`${name}-whole`)), out).toBe(true);
-      }
-    });
+  it("have the same bits twice, and whatever moves the data", async () => {
+    for (const out of ["whole", "twice"]) {
+      expect(await begin(by, 2, `${name}-${out}`, ...long, "--batch", "4").ended).toMatchObject({ code: 0 });
+    }
+    expect(await begin("--ranks", 2, `${name}-shared`, ...long, "--batch", "4").ended).toMatchObject({ code: 0 });
+    for (const out of ["twice", "shared"]) {
+      expect((await endOfRun(`${name}-${out}`)).equals(await endOfRun(`${name}-whole`)), out).toBe(true);
+    }
+  });
 
-    it("have the same bits after kill -9 of random ranks at random moments", async () => {
-      const out = `${name}-killed`;
-      const random = randomStream(1, name);
-      let kills = 0;
-      for (; kills < 10; kills++) {
-        const run = kills === 0 ? begin(by, 2, out, ...long, "--batch", "4") : resume(by, 2, out);
-        const rank = Math.floor(2 * random.uniform(2 * kills));
-        const killed = await killRank(run, out, rank, 25 * random.uniform(2 * kills + 1));
-        if (killed === undefined) break; // the run was faster
-        expect(killed.seconds).toBeLessThan(10);
-        expectLoss(killed.stderr, rank, out);
-      }
-      expect(kills).toBeGreaterThan(4);
-      expect(await resume(by, 2, out).ended).toMatchObject({ code: 0 });
-      expect((await endOfRun(out)).equals(await endOfRun(`${name}-whole`))).toBe(true);
-    });
+  it("have the same bits after kill -9 of random ranks at random moments", async () => {
+    const out = `${name}-killed`;
+    const random = randomStream(1, name);
+    let kills = 0;
+    for (; kills < 10; kills++) {
+      const run = kills === 0 ? begin(by, 2, out, ...long, "--batch", "4") : resume(by, 2, out);
+      const rank = Math.floor(2 * random.uniform(2 * kills));
+      const killed = await killRank(run, out, rank, 25 * random.uniform(2 * kills + 1));
+      if (killed === undefined) break; // the run was faster
+      expect(killed.seconds).toBeLessThan(endLimit());
+      expectLoss(killed.stderr, rank, out);
+    }
+    expect(kills).toBeGreaterThan(4);
+    expect(await resume(by, 2, out).ended).toMatchObject({ code: 0 });
+    expect((await endOfRun(out)).equals(await endOfRun(`${name}-whole`))).toBe(true);
+  });
 
-    it("end, all four of them, when any is killed", async () => {
-      for (const rank of [0, 2, 3]) {
-        const out = `${name}-four${rank}`;
-        const killed = await killRank(begin(by, 4, out, ...long, "--batch", "2"), out, rank);
-        expect(killed?.seconds).toBeLessThan(10);
-        expectLoss(killed?.stderr as string, rank, out);
-      }
-    });
+  it("end, all four of them, when any is killed", async () => {
+    for (const rank of [0, 2, 3]) {
+      const out = `${name}-four${rank}`;
+      const killed = await killRank(begin(by, 4, out, ...long, "--batch", "2"), out, rank);
+      expect(killed?.seconds).toBeLessThan(endLimit());
+      expectLoss(killed?.stderr as string, rank, out);
+    }
+  });
 
-    it("end when one is killed while they start", async () => {
-      for (const rank of [0, 1]) {
-        const run = begin(by, 2, `${name}-early${rank}`, ...steps);
-        let pid: number | null = null;
-        while (pid === null) pid = await run.pidOf(rank);
-        process.kill(pid, "SIGKILL");
-        const start = performance.now();
-        expect((await run.ended).code).not.toBe(0);
-        while ((await run.pids()).length > 0) await sleep(10);
-        expect((performance.now() - start) / 1000).toBeLessThan(10);
-      }
-    });
+  it("end when one is killed while they start", async () => {
+    for (const rank of [0, 1]) {
+      const run = begin(by, 2, `${name}-early${rank}`, ...steps);
+      let pid: number | null = null;
+      while (pid === null) pid = await run.pidOf(rank);
+      process.kill(pid, "SIGKILL");
+      const start = performance.now();
+      expect((await run.ended).code).not.toBe(0);
+      while ((await run.pids()).length > 0) await sleep(10);
+      expect((performance.now() - start) / 1000).toBeLessThan(endLimit());
+    }
+  });
 
-    it("resume with another number of ranks", async () => {
-      for (const [from, to] of [
-        [3, 2],
-        [2, 3],
-        [2, 1],
-      ]) {
-        const out = `${name}-${from}to${to}`;
-        await killRank(
-          begin(
-            by,
-            from,
-            out,
-            ...steps,
-            "--batch",
-            `${12 / from / (from === 2 ? 2 : 1)}`,
-            "--accumulate",
-            from === 2 ? "2" : "1",
-          ),
+  it("resume with another number of ranks", async () => {
+    for (const [from, to] of [
+      [3, 2],
+      [2, 3],
+      [2, 1],
+    ]) {
+      const out = `${name}-${from}to${to}`;
+      await killRank(
+        begin(
+          by,
+          from,
           out,
-          from - 1,
-        );
-        expect(await resume(by, to, out).ended).toMatchObject({ code: 0 });
-      }
-      expect(await begin("--ranks", 1, `${name}-reference`, ...steps, "--batch", "12").ended).toMatchObject({
-        code: 0,
-      });
-      for (const out of ["3to2", "2to3", "2to1"]) {
-        expect(await difference(`${name}-${out}`, `${name}-reference`), out).toBeLessThan(1e-3);
-      }
-      const { code, stderr } = await resume(by, 4, `${name}-3to2`).ended;
-      expect(code).not.toBe(0);
-      expect(stderr).toContain("the plan has 3 batches per step, too few for 4 ranks; start at most 3");
+          ...steps,
+          "--batch",
+          `${12 / from / (from === 2 ? 2 : 1)}`,
+          "--accumulate",
+          from === 2 ? "2" : "1",
+        ),
+        out,
+        from - 1,
+      );
+      expect(await resume(by, to, out).ended).toMatchObject({ code: 0 });
+    }
+    expect(await begin("--ranks", 1, `${name}-reference`, ...steps, "--batch", "12").ended).toMatchObject({
+      code: 0,
     });
-  },
-);
+    for (const out of ["3to2", "2to3", "2to1"]) {
+      expect(await difference(`${name}-${out}`, `${name}-reference`), out).toBeLessThan(1e-3);
+    }
+    const { code, stderr } = await resume(by, 4, `${name}-3to2`).ended;
+    expect(code).not.toBe(0);
+    expect(stderr).toContain("the plan has 3 batches per step, too few for 4 ranks; start at most 3");
+  });
+});

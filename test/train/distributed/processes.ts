@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
+import { availableParallelism, loadavg } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -13,6 +14,14 @@ export const cli = join(root, "dist", "src", "cli.js");
 export const MPIRUNS = (process.env.QUERN_TEST_MPIRUN ?? "").split(",").filter((name) => name !== "");
 
 const MARK = "QUERN_TEST_MARK";
+
+/** For a whole test of several runs, on a busy machine. */
+export const PATIENCE = 45 * 60_000;
+
+/**
+ * Seconds in which all ranks must have ended after one was killed: ten, and on a machine with more work than cores so many times more.
+ */
+export const endLimit = () => 10 * Math.max(1, loadavg()[0] / availableParallelism());
 
 export interface Running {
   readonly ended: Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>;
@@ -55,6 +64,23 @@ export function startEach(launcher: string, commands: readonly RankCommand[]): R
   return run(launcher, words, {});
 }
 
+const started = new Set<Running>();
+
+/** Ends what a failed test left running. */
+export async function endAll(): Promise<void> {
+  for (const run of started) {
+    const pids = await run.pids();
+    for (const pid of [...pids, ...(run.child.exitCode === null ? [run.child.pid as number] : [])]) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It has ended.
+      }
+    }
+  }
+  started.clear();
+}
+
 function run(command: string, args: readonly string[], environment: NodeJS.ProcessEnv): Running {
   const mark = randomUUID();
   const env = {
@@ -76,12 +102,14 @@ function run(command: string, args: readonly string[], environment: NodeJS.Proce
   child.stderr.on("data", (data) => {
     stderr += data;
   });
-  return {
+  const running: Running = {
     child,
     ended: once(child, "close").then(([code]) => ({ code: code as number | null, stdout, stderr })),
     pidOf: async (rank) => [...(await findRanks(mark))].find(([, each]) => each === rank)?.[0] ?? null,
     pids: async () => [...(await findRanks(mark)).keys()],
   };
+  started.add(running);
+  return running;
 }
 
 /** Looks for the ranks in the environments of all processes; returns their numbers by process id. */

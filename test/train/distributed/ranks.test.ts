@@ -1,6 +1,9 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
+import { closeSync, openSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { oneRank } from "../../../src/train/distributed/ranks.js";
+import { createSharedFile, openSharedMemory, sharedFolder } from "../../../src/train/distributed/shared-memory.js";
 import { OUTBOX_BYTES } from "../../../src/train/distributed/transport.js";
 import { asRanks } from "./team.js";
 
@@ -85,6 +88,19 @@ describe.each([2, 3, 4])("%d ranks with shared memory", (size) => {
     });
     const expected = Array.from({ length: 30 }, (_, round) => (size * (size - 1)) / 2 + size * round);
     for (const sums of results) expect(sums).toEqual(expected);
+  });
+});
+
+describe("a rank that comes late", () => {
+  it("ends when another has given up waiting, though all counters are raised", async () => {
+    const path = join(sharedFolder(2), `quern-test-${randomBytes(8).toString("hex")}`);
+    createSharedFile(path, 2);
+    const file = openSync(path, "r+");
+    writeSync(file, Uint8Array.of(1), 0, 1, 0); // rank 0's counter
+    writeSync(file, Uint8Array.of(1), 0, 1, (1 << 16) - 64); // rank 0 gave up
+    closeSync(file);
+    await expect(openSharedMemory(path, 1, 2)).rejects.toThrow(/^only some of the 2 ranks started within 300 s/);
+    rmSync(path);
   });
 });
 

@@ -5,9 +5,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { SLOW_BUILD } from "../../model/targets.js";
-import { cli, MPIRUNS, type Running, start, startEach } from "./processes.js";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { cli, endAll, MPIRUNS, PATIENCE, type Running, start, startEach } from "./processes.js";
 
 const package_ = dirname(dirname(dirname(cli)));
 let folder: string;
@@ -31,8 +30,9 @@ beforeAll(async () => {
   for (const name of [left, right]) {
     quern("tokenizer", "encode", `${name}.txt`, "--tokenizer", "tokenizer", "--out", join(name, "shards"));
   }
-}, SLOW_BUILD);
-afterAll(() => rm(folder, { recursive: true }));
+}, PATIENCE);
+afterEach(endAll, PATIENCE);
+afterAll(() => rm(folder, { recursive: true, maxRetries: 5, retryDelay: 500 }));
 
 const sizes = "--layers 1 --width 32 --sequence 16 --batch 4 --steps 4 --dtype fp32".split(" ");
 const onText = (out: string) => [
@@ -63,7 +63,7 @@ async function sentenceOf(run: Running): Promise<string> {
 // Without an mpirun the file still has its tests, all skipped.
 describe.runIf(MPIRUNS.length > 0).each(MPIRUNS.length > 0 ? MPIRUNS : ["mpirun"])(
   "wrong starts by %s",
-  { timeout: SLOW_BUILD },
+  { timeout: PATIENCE },
   (by) => {
     const [own, other] = by.includes("mpich") ? ["MPICH", "Open MPI"] : ["Open MPI", "MPICH"];
     const libraryOf = (kind: string) => (kind === "MPICH" ? "libmpich.so.12" : "libmpi.so.40");
