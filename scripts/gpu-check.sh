@@ -4,21 +4,24 @@
 #   node scripts/gpu-check.mjs FOLDER    # here, with the network: makes FOLDER with all that is needed
 #   sh FOLDER/gpu-check.sh               # there; uses FOLDER/node if it is there, else the system's Node
 #
-# NVRTC is that of the system or of PyTorch; QUERN_NVRTC names another. PyTorch, where python3 has it, is timed beside Quern.
+# NVRTC and cuBLASLt are those of the system or of PyTorch; QUERN_NVRTC and QUERN_CUBLASLT name others. PyTorch, where python3 has it, is timed beside Quern.
 here=$(cd "$(dirname "$0")" && pwd)
 node="$here/node"
 [ -x "$node" ] || node=$(command -v node) || { echo "gpu-check: no Node beside this script and none in PATH" >&2; exit 2; }
-if [ -z "$QUERN_NVRTC" ] && command -v python3 > /dev/null; then
-  # PyTorch brings NVRTC; its folder depends on the version of CUDA.
-  QUERN_NVRTC=$(python3 - <<'PYTHON'
+# PyTorch brings both libraries; their folder depends on the version of CUDA.
+in_python() {
+  command -v python3 > /dev/null || return 0
+  python3 - "$1" <<'PYTHON'
 import glob, site, sys
 roots = site.getsitepackages() + [site.getusersitepackages()]
-found = [path for root in roots for path in glob.glob(root + "/nvidia/*/lib/libnvrtc.so.*")]
+found = [path for root in roots for path in glob.glob(root + "/nvidia/*/lib/" + sys.argv[1])]
 print(found[0] if found else "")
 PYTHON
-  )
-  [ -n "$QUERN_NVRTC" ] && export QUERN_NVRTC || unset QUERN_NVRTC
-fi
+}
+[ -n "$QUERN_NVRTC" ] || QUERN_NVRTC=$(in_python "libnvrtc.so.*")
+[ -n "$QUERN_NVRTC" ] && export QUERN_NVRTC || unset QUERN_NVRTC
+[ -n "$QUERN_CUBLASLT" ] || QUERN_CUBLASLT=$(in_python "libcublasLt.so.*")
+[ -n "$QUERN_CUBLASLT" ] && export QUERN_CUBLASLT || unset QUERN_CUBLASLT
 QUERN_CACHE=${QUERN_CACHE:-$(mktemp -d)}
 export QUERN_CACHE
 exec timeout 480 "$node" "$here/dist/test/backends/cuda/gpu-check.js" "$@"

@@ -22,21 +22,23 @@ if (process.platform !== "linux" || compiler === undefined) {
   process.exit(0);
 }
 const folder = join(root, "test", "backends", "cuda", "emulator");
-const [header, runtime] = ["emulator.h", "runtime.cpp"].map((name) => readFileSync(join(folder, name)));
+const [runtime, products] = ["runtime.cpp", "cublaslt.cpp"].map((name) => join(folder, name));
 const made = mkdtempSync(join(tmpdir(), "quern-emulator-"));
 const library = join(made, "emulator.so");
 const defines = [`-DQN_FOLDER="${folder}"`, `-DQN_COMPILER="${compiler}"`];
 const flags = ["-std=c++17", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-U_FORTIFY_SOURCE", "-Wall", "-Wextra"];
-const compiled = spawnSync(
-  compiler,
-  [...flags, ...defines, join(folder, "runtime.cpp"), "-o", library, "-ldl", "-lpthread"],
-  {
-    stdio: "inherit",
-  },
-);
+const compiled = spawnSync(compiler, [...flags, ...defines, runtime, products, "-o", library, "-ldl", "-lpthread"], {
+  stdio: "inherit",
+});
 if (compiled.status !== 0) process.exit(1);
 // Programs of another emulator are other programs: its files are part of the cache's name.
-const name = createHash("sha256").update(header).update(runtime).digest("hex").slice(0, 16);
+const files = ["emulator.h", "capture.h", "runtime.cpp", "cublaslt.cpp"].map((file) =>
+  readFileSync(join(folder, file)),
+);
+const name = files
+  .reduce((hash, file) => hash.update(file), createHash("sha256"))
+  .digest("hex")
+  .slice(0, 16);
 const cache = join(tmpdir(), `quern-emulated-${process.getuid()}-${name}`);
 mkdirSync(cache, { recursive: true, mode: 0o700 });
 install();
@@ -44,7 +46,8 @@ let code = build();
 if (code === 0) {
   const wanted = process.argv.slice(2);
   code = runTool("vitest", ["run", "--testTimeout=1200000", ...(wanted.length > 0 ? wanted : TESTS)], {
-    ...{ QUERN_TEST_CUDA: "emulated", QUERN_CUDA_DRIVER: library, QUERN_NVRTC: library, QUERN_CACHE: cache },
+    ...{ QUERN_TEST_CUDA: "emulated", QUERN_CUDA_DRIVER: library, QUERN_NVRTC: library },
+    ...{ QUERN_CUBLASLT: library, QUERN_CACHE: cache },
   });
 }
 rmSync(made, { recursive: true, force: true });

@@ -191,10 +191,12 @@ export const cachedProgram: OpenProgram = async (config, { slots, sequence, kvDt
     const parts = Array.from({ length: LONG_CHUNK / CHUNK }, (_, i) => i);
     return {
       ...{ [`chunk${rows}`]: chunk, position, ...(slots > 1 && { slot: [slot] }) },
-      ...(rows > CHUNK && {
-        partPositions: parts.map((i) => position + CHUNK * i),
-        partSlots: parts.map(() => slot),
-      }),
+      // Nothing reads the attention of the last layer in a prefill.
+      ...(rows > CHUNK &&
+        config.layers > 1 && {
+          partPositions: parts.map((i) => position + CHUNK * i),
+          partSlots: parts.map(() => slot),
+        }),
     };
   };
   let scoring: Promise<Program> | null = null;

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createDecoder, type Decoder, type GenerateRequest } from "../../src/infer/index.js";
+import { defineModel, initialValues, parametersOf } from "../../src/model/index.js";
 import { loadFixture, type ModelFixture } from "../model/model-fixtures.js";
 import { SLOW_BUILD, TARGETS } from "../model/targets.js";
 
@@ -70,4 +71,13 @@ describe.each(TARGETS.slice(0, 2))("$name", { timeout: SLOW_BUILD }, ({ options 
       name: "AbortError",
     });
   });
+});
+
+it("takes a long prompt with a model of one layer", async () => {
+  const config = defineModel({ layers: 1, width: 16, heads: 2, hidden: 16, vocabSize: 30, sequence: 128 });
+  const values = new Map(parametersOf(config).map((each) => [each.name, initialValues(each, 3)]));
+  const decoder = createDecoder(config, (name) => values.get(name) as Float32Array, { backend: "reference" });
+  const prompt = Array.from({ length: 100 }, (_, i) => (i * 7) % 30);
+  expect(await take(decoder, prompt, { ...greedy, tokens: 2 })).toHaveLength(2);
+  decoder.dispose();
 });

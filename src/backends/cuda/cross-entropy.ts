@@ -4,8 +4,8 @@
  */
 import type { Buffer, TemplateKernel } from "../../compiler/index.js";
 import type { Node } from "../../tensor/index.js";
-import { type Matrix, productSteps } from "./products.js";
-import { aligned, type Pointers, type Step, stepOf } from "./step.js";
+import { type Matrix, matrixOf, productSteps, scratchMatrix } from "./products.js";
+import { type Arithmetic, aligned, type Pointers, type Step, stepOf } from "./step.js";
 
 /** Logits of a chunk at most: .5 GiB in fp32. */
 const MAX_LOGITS = 2 ** 27;
@@ -44,24 +44,25 @@ const rowsFrom =
   (use: Pointers) =>
     use.to(buffer, { bytes: 4 * first * width });
 
-function logitsSteps({ operands }: TemplateKernel, sizes: Sizes, chunk: Chunk, bf16: boolean): Step[] {
+function logitsSteps({ operands }: TemplateKernel, sizes: Sizes, chunk: Chunk, how: Arithmetic): Step[] {
   const { C, V, rows } = sizes;
   const [x, w] = operands as readonly Buffer[];
   return productSteps({
-    ...{ M: chunk.count, N: V, K: C, transposeA: false, transposeB: true, bf16 },
-    a: { type: "float", at: rowsFrom(x, chunk, C) },
-    b: { type: "float", at: (use) => use.to(w) },
+    ...{ M: chunk.count, N: V, K: C, transposeA: false, transposeB: true, how },
+    a: matrixOf(x, 4 * chunk.first * C),
+    b: matrixOf(w),
+    into: { to: scratchMatrix("float", 0, rows * V), adds: false },
     finish: (use) => `${use.scratch("float", 0, 4 * rows * V)}[(qn_long)r * ${V} + c] = z;`,
     scratch: aligned(4 * rows * V),
   });
 }
 
-export function crossEntropySteps(kernel: TemplateKernel, bf16: boolean): Step[] {
+export function crossEntropySteps(kernel: TemplateKernel, how: Arithmetic): Step[] {
   const { node, operands, results } = kernel;
   const sizes = sizesOf(node);
   const statistics = node.outputs.length > 1;
   return chunksOf(sizes).flatMap((chunk) => [
-    ...logitsSteps(kernel, sizes, chunk, bf16),
+    ...logitsSteps(kernel, sizes, chunk, how),
     stepOf("cross_entropy", [chunk.count], 256, (use) => {
       const logits = use.scratch("float", 0, 4 * sizes.rows * sizes.V);
       const targets = rowsFrom(operands[2] as Buffer, chunk)(use);
@@ -73,7 +74,8 @@ export function crossEntropySteps(kernel: TemplateKernel, bf16: boolean): Step[]
   ]);
 }
 
-export function crossEntropyGradientSteps(kernel: TemplateKernel, bf16: boolean): Step[] {
+export function crossEntropyGradientSteps(kernel: TemplateKernel, how: Arithmetic): Step[] {
+  const { bf16 } = how;
   const { node, operands, results, accumulate } = kernel;
   const sizes = sizesOf(node);
   const { C, V, rows } = sizes;
@@ -83,15 +85,15 @@ export function crossEntropyGradientSteps(kernel: TemplateKernel, bf16: boolean)
   const logits = (use: Pointers) => use.scratch("float", 0, 4 * rows * V);
   // In fp32 the slopes take the place of the logits; in bf16 they have half of their size.
   const slopesAt = bf16 ? aligned(4 * rows * V) : 0;
-  const slopes: Matrix = { type, at: (use) => use.scratch(type, slopesAt, (bf16 ? 2 : 4) * rows * V) };
+  const slopes = scratchMatrix(type, slopesAt, rows * V);
   const scratch = slopesAt + aligned((bf16 ? 2 : 4) * rows * V);
   return chunksOf(sizes).flatMap((chunk) => {
-    const part = (buffer: Buffer, width?: number): Matrix => ({ type: "float", at: rowsFrom(buffer, chunk, width) });
+    const part = (buffer: Buffer, width: number): Matrix => matrixOf(buffer, 4 * chunk.first * width);
     const isAdded = accumulate[2] || chunk.first > 0;
     const store = (to: (use: Pointers) => string, width: number, adds: boolean) => (use: Pointers) =>
       `${to(use)}[(qn_long)r * ${width} + c] ${adds ? "+=" : "="} z;`;
     return [
-      ...logitsSteps(kernel, { ...sizes }, chunk, bf16),
+      ...logitsSteps(kernel, sizes, chunk, how),
       stepOf("cross_entropy", [chunk.count], 256, (use) => {
         const at = (buffer: Buffer | null | undefined) => (buffer ? rowsFrom(buffer, chunk)(use) : "0");
         const given = `${V}, ${logits(use)}, ${at(targets)}, ${at(dLoss)}, ${at(dEntropy)}, ${at(loss)}`;
@@ -101,17 +103,19 @@ export function crossEntropyGradientSteps(kernel: TemplateKernel, bf16: boolean)
       }),
       ...(dx
         ? productSteps({
-            ...{ M: chunk.count, N: C, K: V, transposeA: false, transposeB: false, bf16, scratch },
+            ...{ M: chunk.count, N: C, K: V, transposeA: false, transposeB: false, how, scratch },
             a: slopes,
-            b: { type: "float", at: (use) => use.to(w as Buffer) },
+            b: matrixOf(w as Buffer),
+            into: { to: part(dx, C), adds: false },
             finish: store(rowsFrom(dx, chunk, C), C, false),
           })
         : []),
       ...(dw
         ? productSteps({
-            ...{ M: V, N: C, K: chunk.count, transposeA: true, transposeB: false, bf16, scratch },
+            ...{ M: V, N: C, K: chunk.count, transposeA: true, transposeB: false, how, scratch },
             a: slopes,
             b: part(x as Buffer, C),
+            into: { to: matrixOf(dw), adds: isAdded },
             finish: store((use) => use.to(dw), C, isAdded),
           })
         : []),

@@ -1,6 +1,7 @@
 /** @file NVIDIA's driver: one GPU with its memory, programs and graphs of launches. */
 import koffi from "koffi";
 import { QuernError } from "../../errors.js";
+import { type Algorithm, type CublasLt, openCublasLt, type ProductAddresses, type ProductShape } from "./cublaslt.js";
 import { findDriver, type Library } from "./libraries.js";
 
 export interface DeviceDescription {
@@ -28,13 +29,22 @@ export interface LaunchOf {
   readonly arguments: readonly bigint[];
 }
 
+/** A product that cuBLASLt computes. */
+export interface ProductOf {
+  readonly product: ProductShape;
+  readonly algorithm: Algorithm;
+  readonly at: ProductAddresses;
+}
+
 export interface LoadedModule {
-  record(launches: readonly LaunchOf[]): Graph;
+  record(launches: readonly (LaunchOf | ProductOf)[]): Graph;
   close(): void;
 }
 
 /** A GPU. Addresses are in its memory. Operations run in call order. */
 export interface Device extends DeviceDescription {
+  /** Null if it is not installed. */
+  readonly cublasLt: CublasLt | null;
   freeMemory(): number;
   /** Returns zeroed memory. @throws QuernError if there is not enough */
   allocate(bytes: number): bigint;
@@ -151,6 +161,7 @@ function deviceOf(api: ReturnType<typeof bind>, ordinal: number): Device {
   const use = () => check(api.use(context), "be used");
   use();
   const stream = one<bigint>("open a stream", api.stream, 0);
+  const cublasLt = openCublasLt();
 
   async function wait(): Promise<void> {
     const start = performance.now();
@@ -178,7 +189,7 @@ function deviceOf(api: ReturnType<typeof bind>, ordinal: number): Device {
     return {
       record(launches) {
         use();
-        const most = Math.max(1, ...launches.map((launch) => launch.arguments.length));
+        const most = Math.max(1, ...launches.map((launch) => ("product" in launch ? 0 : launch.arguments.length)));
         // The values of the arguments, followed by their addresses.
         const block = koffi.alloc("uint64_t", 2 * most) as unknown as bigint;
         const words = new BigUint64Array(koffi.view(block, 16 * most) as ArrayBuffer);
@@ -186,7 +197,14 @@ function deviceOf(api: ReturnType<typeof bind>, ordinal: number): Device {
         check(api.beginCapture(stream, CAPTURE_MODE_THREAD_LOCAL), "record launches");
         let failed: QuernError | null = null;
         try {
-          for (const { kernel, grid, threads, arguments: values } of launches) {
+          for (const launch of launches) {
+            if ("product" in launch) {
+              if (cublasLt === null)
+                throw new QuernError("cuBLASLt was not found, but the program was compiled with it");
+              cublasLt.start(launch.product, launch.algorithm, launch.at, stream);
+              continue;
+            }
+            const { kernel, grid, threads, arguments: values } = launch;
             values.forEach((value, i) => {
               words[i] = value;
             });
@@ -227,6 +245,7 @@ function deviceOf(api: ReturnType<typeof bind>, ordinal: number): Device {
   }
 
   return {
+    cublasLt,
     name: nameBytes.toString("utf8").replace(/\0.*$/s, ""),
     capability: 10 * attribute(MAJOR) + attribute(MINOR),
     multiprocessors: attribute(MULTIPROCESSORS),

@@ -5,8 +5,9 @@
  */
 import { readFileSync } from "node:fs";
 import type { Buffer, CompiledGraph, Kernel } from "../../compiler/index.js";
+import type { Algorithm, ProductShape } from "./cublaslt.js";
 import { loopSteps } from "./loop.js";
-import { type Argument, aligned, type Step } from "./step.js";
+import { type Argument, type Arithmetic, aligned, type Step } from "./step.js";
 import { templateSteps } from "./templates.js";
 
 const TEMPLATE_FILES = [
@@ -24,11 +25,21 @@ const TEMPLATE_FILES = [
 /** Where a launch's argument points to: bytes into the arena, the scratch after it, or variable number `variable`. */
 export type Place = { readonly arena: number } | { readonly variable: number; readonly bytes: number };
 
-export interface Launch {
+export type Launch = KernelLaunch | ProductLaunch;
+
+export interface KernelLaunch {
   /** Name of the function. */
   readonly kernel: string;
   readonly grid: readonly [number, number, number];
   readonly threads: number;
+  readonly arguments: readonly Place[];
+}
+
+/** A product that cuBLASLt computes. */
+export interface ProductLaunch {
+  readonly product: ProductShape;
+  readonly algorithm: Algorithm;
+  /** A, B, C, the workspace, and the bias if there is one. */
   readonly arguments: readonly Place[];
 }
 
@@ -45,7 +56,17 @@ export interface Emitted extends Launches {
   readonly kernels: number;
 }
 
-export function emitProgram(graph: CompiledGraph): Emitted {
+/** @param library chooses cuBLASLt's algorithms, if it is installed */
+export function emitProgram(graph: CompiledGraph, library: Arithmetic["library"] = null): Emitted {
+  const chosen = new Map<string, Algorithm | null>();
+  const once: Arithmetic["library"] =
+    library &&
+    ((shape) => {
+      const key = JSON.stringify(shape);
+      const algorithm = chosen.has(key) ? (chosen.get(key) as Algorithm | null) : library(shape);
+      chosen.set(key, algorithm);
+      return algorithm;
+    });
   const names = new Map<string, string>();
   const numbers = new Map(graph.memory.variables.map((buffer, i) => [buffer, i] as const));
   const base = aligned(graph.memory.bytes);
@@ -58,13 +79,18 @@ export function emitProgram(graph: CompiledGraph): Emitted {
   const numberOf = (buffer: Buffer) => known(numbers.get(buffer), buffer);
   const offsetOf = (buffer: Buffer) => known(graph.memory.offsets.get(buffer), buffer);
   const launchOf = (step: Step): Launch => {
+    if ("product" in step) {
+      const { product, algorithm } = step;
+      scratch = Math.max(scratch, step.scratch);
+      return { product, algorithm, arguments: step.arguments.map(placeOf) };
+    }
     const kernel = names.get(step.text) ?? `${step.stem}_${names.size}`;
     names.set(step.text, kernel);
     scratch = Math.max(scratch, step.scratch);
     return { kernel, grid: step.grid, threads: step.threads, arguments: step.arguments.map(placeOf) };
   };
   const stepsOf = (kernel: Kernel) =>
-    kernel.kind === "loop" ? loopSteps(kernel.body) : templateSteps(kernel, graph.dtype);
+    kernel.kind === "loop" ? loopSteps(kernel.body) : templateSteps(kernel, graph.dtype, once);
   const entries = Object.fromEntries(
     [...graph.entries].map(([name, kernels]) => [name, kernels.flatMap((kernel) => stepsOf(kernel).map(launchOf))]),
   );

@@ -59,10 +59,12 @@ export const cuda: Backend<CudaOptions, CudaTarget> = {
     }
     const nvrtc = openNvrtc();
     const architecture = architectureFor(device.capability, nvrtc.architectures);
+    const { cublasLt } = device;
     return {
       name: architecture,
       threads: 1,
-      key: JSON.stringify([architecture, nvrtc.version]),
+      // An algorithm is valid for one version of cuBLASLt on one GPU.
+      key: JSON.stringify([architecture, nvrtc.version, ...(cublasLt ? [cublasLt.version, device.name] : [])]),
       files: [IMAGE_FILE, LAUNCHES_FILE],
       source: SOURCE_FILE,
       bf16Pays: async () => true,
@@ -75,8 +77,8 @@ export const cuda: Backend<CudaOptions, CudaTarget> = {
 
   limits: () => ({ alignment: ALIGNMENT, maxBindingBytes: Number.POSITIVE_INFINITY, storesBf16: true }),
 
-  async lower(graph, { architecture }, folder) {
-    const { source, kernels, entries, bytes } = emitProgram(graph);
+  async lower(graph, { architecture, device: { cublasLt } }, folder) {
+    const { source, kernels, entries, bytes } = emitProgram(graph, cublasLt && ((shape) => cublasLt.choose(shape)));
     await writeFile(join(folder, SOURCE_FILE), source);
     const { image } = await openNvrtc().compile(source, architecture, QUIET);
     await writeFile(join(folder, IMAGE_FILE), image);
@@ -104,10 +106,11 @@ export const cuda: Backend<CudaOptions, CudaTarget> = {
 
 /** The GPU, the driver and the compiler in one line. */
 function describeGpu(): string {
-  const { name, capability, memory, driver } = openDevice(ordinalOf(process.env.QUERN_CUDA_DEVICE));
+  const { name, capability, memory, driver, cublasLt } = openDevice(ordinalOf(process.env.QUERN_CUDA_DEVICE));
   const { version } = openNvrtc();
+  const products = cublasLt ? `cuBLASLt ${cublasLt.version}` : "no cuBLASLt: Quern's own matrix products";
   const gibibytes = (memory / 2 ** 30).toFixed(1);
-  return `${name}, compute capability ${capability / 10}, ${gibibytes} GiB, driver for CUDA ${driver}, NVRTC ${version}`;
+  return `${name}, compute capability ${capability / 10}, ${gibibytes} GiB, driver for CUDA ${driver}, NVRTC ${version}, ${products}`;
 }
 
 function ordinalOf(text: string | undefined): number {
@@ -153,7 +156,12 @@ function createImage(
       const known = graphs.get(entry);
       if (known || launches[entry].length === 0) return known ?? null;
       const graph = module.record(
-        launches[entry].map((launch) => ({ ...launch, arguments: launch.arguments.map(addressOf) })),
+        launches[entry].map((launch) => {
+          const addresses = launch.arguments.map(addressOf);
+          if (!("product" in launch)) return { ...launch, arguments: addresses };
+          const [a, b, c, workspace, bias = 0n] = addresses;
+          return { ...launch, at: { a, b, c, workspace, bias } };
+        }),
       );
       close.push(() => graph.close());
       graphs.set(entry, graph);

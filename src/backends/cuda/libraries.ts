@@ -32,14 +32,24 @@ export function findDriver(): Found {
 
 /** NVIDIA's run-time compiler. `QUERN_NVRTC` names its file; otherwise the system, CUDA toolkits and Python environments are searched. */
 export function findNvrtc(): Found {
-  const given = process.env.QUERN_NVRTC;
+  return findInToolkits(process.env.QUERN_NVRTC, "nvrtc", (version) => `nvrtc64_${version}0_0.dll`);
+}
+
+/** NVIDIA's matrix products. `QUERN_CUBLASLT` names the library's file, or is `none` to do without; otherwise as for NVRTC. */
+export function findCublasLt(): Found {
+  const given = process.env.QUERN_CUBLASLT;
+  if (given === "none") return { problem: "QUERN_CUBLASLT is none" };
+  return findInToolkits(given, "cublasLt", (version) => `cublasLt64_${version}.dll`);
+}
+
+function findInToolkits(given: string | undefined, name: string, ofWindows: (version: number) => string): Found {
   if (given) return firstOf([given]);
   const versions = [13, 12];
   const names = isWindows
-    ? versions.map((version) => `nvrtc64_${version}0_0.dll`)
-    : [...versions.map((version) => `libnvrtc.so.${version}`), "libnvrtc.so"];
+    ? versions.map(ofWindows)
+    : [...versions.map((version) => `lib${name}.so.${version}`), `lib${name}.so`];
   const folders = [...toolkits(), ...environments()];
-  return firstOf([...names, ...folders.flatMap((folder) => names.map((name) => join(folder, name)))]);
+  return firstOf([...names, ...folders.flatMap((folder) => names.map((file) => join(folder, file)))]);
 }
 
 function toolkits(): string[] {
@@ -47,7 +57,7 @@ function toolkits(): string[] {
   return roots.flatMap((root) => (root ? ["lib64", "lib", "bin"].map((folder) => join(root, folder)) : []));
 }
 
-/** Folders of the PyPI packages nvidia-cuda-nvrtc, which PyTorch installs. */
+/** Folders of the PyPI packages nvidia-cuda-nvrtc and nvidia-cublas, which PyTorch installs. */
 function environments(): string[] {
   const roots = [process.env.VIRTUAL_ENV, process.env.CONDA_PREFIX].flatMap((root) =>
     root ? [join(root, "lib")] : [],
@@ -58,7 +68,7 @@ function environments(): string[] {
       .flatMap((python) =>
         ["site-packages", "dist-packages"].flatMap((packages) => {
           const nvidia = join(lib, python, packages, "nvidia");
-          return [join(nvidia, "cu13", "lib"), join(nvidia, "cuda_nvrtc", "lib")];
+          return ["cu13", "cuda_nvrtc", "cublas"].map((folder) => join(nvidia, folder, "lib"));
         }),
       ),
   );

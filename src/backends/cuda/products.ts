@@ -1,8 +1,9 @@
 /** @file Launches of matrix products, which compute their epilogue on each finished element. */
 import type { Buffer, LoopBody, TemplateKernel } from "../../compiler/index.js";
 import { BLOCKS, isBlocked, isOp, type Node } from "../../tensor/index.js";
+import type { ProductShape } from "./cublaslt.js";
 import { type InRegister, neededBy, storeLine, valueLine } from "./expressions.js";
-import { aligned, type Pointers, type Step, stepOf, typeOf } from "./step.js";
+import { type Argument, type Arithmetic, aligned, type Pointers, type Step, stepOf, typeOf } from "./step.js";
 
 /** Sides of the tiles in templates/gemm.h. */
 const TILE = 64;
@@ -12,11 +13,27 @@ const WANTED_TILES = 128;
 /** Each part of a split product has at least this many columns of K. */
 const LEAST_DEPTH = 512;
 
-/** A pointer to a matrix and the type of its elements. */
+/** Where a matrix is, and the type of its elements. */
 export interface Matrix {
   readonly type: string;
   readonly at: (use: Pointers) => string;
+  /** The same as an argument. */
+  readonly place: Argument;
 }
+
+/** A matrix in a buffer, from byte `bytes` on. */
+export const matrixOf = (buffer: Buffer, bytes = 0): Matrix => ({
+  type: typeOf(buffer.dtype),
+  at: (use) => use.to(buffer, { bytes }),
+  place: { buffer, bytes },
+});
+
+/** A matrix in scratch. */
+export const scratchMatrix = (type: "float" | "qn_bf16", bytes: number, size: number): Matrix => ({
+  type,
+  at: (use) => use.scratch(type, bytes, (type === "float" ? 4 : 2) * size),
+  place: { buffer: null, bytes },
+});
 
 export interface Product {
   readonly M: number;
@@ -26,7 +43,9 @@ export interface Product {
   readonly b: Matrix;
   readonly transposeA: boolean;
   readonly transposeB: boolean;
-  readonly bf16: boolean;
+  readonly how: Arithmetic;
+  /** Set if a finished element is only stored, or added to what is stored. */
+  readonly into?: { readonly to: Matrix; readonly adds: boolean };
   /** Statements that take a finished element `z` at row `r` and column `c`. */
   readonly finish: (use: Pointers) => string;
   /** First free byte of the scratch. */
@@ -41,7 +60,10 @@ const lambda = (finish: string, size: number) => {
 
 /** A product of matrices in fp32 or bf16. */
 export function productSteps(product: Product): Step[] {
-  const { M, N, K, a, b, transposeA, transposeB, bf16, finish, scratch = 0 } = product;
+  const { M, N, K, a, b, transposeA, transposeB, how, finish, scratch = 0 } = product;
+  const { bf16 } = how;
+  const fast = bf16 ? librarySteps(product) : null;
+  if (fast) return fast;
   const layout = `${!transposeA}, ${transposeB}, ${a.type}, ${b.type}`;
   if (!bf16) {
     return [
@@ -72,6 +94,104 @@ export function productSteps(product: Product): Step[] {
   ];
 }
 
+/** Sides from which on a product is worth the launches that convert its operands. */
+const LEAST_SIDE = 128;
+/** Elements of a row that make its length a multiple of cuBLASLt's alignment. */
+const ROW = 8;
+
+/**
+ * A product by cuBLASLt: operands in fp32 are first rounded to bf16 in scratch. What is more than a stored result gets the finished
+ * elements from scratch in another launch. Returns null if the library is not there, or does not compute it.
+ */
+function librarySteps(product: Product & { readonly bias?: Argument & { readonly dtype: string } }): Step[] | null {
+  const { M, N, K, transposeA, transposeB, how, finish, into, bias, scratch = 0 } = product;
+  if (!how.library || [M, N, K].some((side) => side < LEAST_SIDE || side % ROW !== 0)) return null;
+  const [a, b] = [product.a, product.b];
+  if ([a, b].some(({ type }) => type !== "float" && type !== "qn_bf16")) return null;
+  let end = scratch;
+  const reserve = (bytes: number) => {
+    const at = end;
+    end = aligned(end + bytes);
+    return at;
+  };
+  const steps: Step[] = [];
+  const rounded = ({ type, at, place }: Matrix, size: number): Argument => {
+    if (type === "qn_bf16") return place;
+    const to = scratchMatrix("qn_bf16", reserve(2 * size), size);
+    steps.push(
+      stepOf(
+        "round_bf16",
+        [Math.ceil(size / 4 / 256)],
+        256,
+        (use) => `qn_round_to_bf16(${size}, ${at(use)}, ${to.at(use)});`,
+      ),
+    );
+    return to.place;
+  };
+  const operands = [rounded(a, M * K), rounded(b, K * N)];
+  const to = into?.to ?? scratchMatrix("float", reserve(4 * M * N), M * N);
+  const output = to.type === "qn_bf16" ? "bf16" : "f32";
+  const shape: ProductShape = {
+    ...{ M, N, K, transposeA, transposeB, output },
+    adds: into?.adds ?? false,
+    bias: bias !== undefined,
+  };
+  const vectors = bias ? [bias.dtype === output ? bias : rounded(matrixOf(bias.buffer as Buffer, bias.bytes), N)] : [];
+  const algorithm = how.library(shape);
+  if (algorithm === null) return null;
+  const workspace: Argument = { buffer: null, bytes: reserve(algorithm.workspace) };
+  steps.push({ product: shape, algorithm, arguments: [...operands, to.place, workspace, ...vectors], scratch: end });
+  if (!into) {
+    steps.push(
+      stepOf("finish", [Math.ceil((M * N) / 256)], 256, (use) => {
+        return `${lambda(finish(use), M * N)}\nqn_gemm_parts(${M}, ${N}, 1, ${to.at(use)}, finish);`;
+      }),
+    );
+  }
+  return steps;
+}
+
+/** Where a product is stored if its epilogue does nothing else than to add a vector to each row. */
+interface Plain {
+  readonly into: NonNullable<Product["into"]>;
+  readonly bias?: Argument & { readonly dtype: string };
+}
+
+function plainOf({ node, results, accumulate, epilogue, inBlocks }: TemplateKernel): Plain | null {
+  const [M, N] = node.outputs[0].shape;
+  const raw = results[0] as Buffer;
+  if (!epilogue) {
+    if (inBlocks || (raw.dtype !== "f32" && (raw.dtype !== "bf16" || accumulate[0]))) return null;
+    return { into: { to: matrixOf(raw), adds: accumulate[0] } };
+  }
+  const { values, results: stored } = epilogue;
+  const [only] = stored;
+  if (stored.length !== 1 || only.kind !== "store" || accumulate[0]) return null;
+  const { buffer, offset, rows, columnStride } = only.access;
+  const isDense =
+    offset === 0 && columnStride === 1 && rows.length === 1 && rows[0].divide === 1 && rows[0].stride === N && M > 1;
+  // Otherwise the product itself is stored, too.
+  const isOnlyStore = inBlocks || buffer === raw;
+  if (!isDense || !isOnlyStore || (rows[0].modulo !== 0 && rows[0].modulo !== M)) return null;
+  if (buffer.dtype !== "f32" && buffer.dtype !== "bf16") return null;
+  const into = { to: matrixOf(buffer), adds: false };
+  const isRaw = (i: number) => {
+    const value = values[i];
+    return value.op === "load" && value.access.buffer === raw;
+  };
+  if (isRaw(only.value)) return { into };
+  const sum = values[only.value];
+  if (sum.op !== "add") return null;
+  const [i, j] = sum.operands;
+  if (isRaw(i) === isRaw(j)) return null;
+  const vector = values[isRaw(i) ? j : i];
+  if (vector.op !== "load" || vector.access.rows.length > 0 || vector.access.columnStride !== 1) return null;
+  const { buffer: from, offset: first } = vector.access;
+  if ((from.dtype !== "f32" && from.dtype !== "bf16") || first % ROW !== 0) return null;
+  const bytes = first * (from.dtype === "f32" ? 4 : 2);
+  return { into, bias: { buffer: from, bytes, dtype: from.dtype } };
+}
+
 /** What happens to a finished element of a matrix product: it is stored, and the epilogue is computed. */
 function finishOf({ node, results, accumulate, epilogue, inBlocks }: TemplateKernel, use: Pointers): string {
   const [, N] = node.outputs[0].shape;
@@ -97,7 +217,8 @@ function epilogueLines(body: LoopBody, use: Pointers, known: InRegister): string
   ];
 }
 
-export function matmulSteps(kernel: TemplateKernel, bf16: boolean): Step[] {
+export function matmulSteps(kernel: TemplateKernel, how: Arithmetic): Step[] {
+  const { bf16 } = how;
   const { node, operands } = kernel;
   if (!isOp(node, "matmul")) throw new Error("unreachable");
   const { transposeA, transposeB, batchInvariant } = node.attributes;
@@ -119,8 +240,11 @@ export function matmulSteps(kernel: TemplateKernel, bf16: boolean): Step[] {
       ),
     ];
   }
-  const matrix = (buffer: Buffer): Matrix => ({ type: typeOf(buffer.dtype), at: (use) => use.to(buffer) });
-  return productSteps({ M, N, K, a: matrix(a), b: matrix(b), transposeA, transposeB, bf16, finish });
+  // The library's order of sums may depend on the number of rows.
+  const own = batchInvariant ? { ...how, library: null } : how;
+  const product: Product = { M, N, K, a: matrixOf(a), b: matrixOf(b), transposeA, transposeB, how: own, finish };
+  const plain = bf16 && own.library ? plainOf(kernel) : null;
+  return (plain && librarySteps({ ...product, ...plain })) ?? productSteps(product);
 }
 
 /** A · Bᵀ with B in blocks: the rows of A are rounded to int8 first. */

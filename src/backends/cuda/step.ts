@@ -1,6 +1,7 @@
 /** @file A launch of a program: its function in CUDA C++, its grid, and its arguments, which are pointers into memory. */
 import type { Buffer } from "../../compiler/index.js";
 import type { DType } from "../../tensor/index.js";
+import type { Algorithm, ProductShape } from "./cublaslt.js";
 
 /** An argument: bytes after the start of a buffer, or of the scratch that all launches share. */
 export interface Argument {
@@ -9,7 +10,10 @@ export interface Argument {
   readonly bytes: number;
 }
 
-export interface Step {
+/** A launch of a kernel, or a product that cuBLASLt computes. */
+export type Step = KernelStep | ProductStep;
+
+export interface KernelStep {
   /** Prefix of the function's name. */
   readonly stem: string;
   /** Text of the function, with NAME in place of its name. Equal texts become one function. */
@@ -19,6 +23,21 @@ export interface Step {
   readonly arguments: readonly Argument[];
   /** Bytes of scratch that it uses. */
   readonly scratch: number;
+}
+
+export interface ProductStep {
+  readonly product: ProductShape;
+  readonly algorithm: Algorithm;
+  /** A, B, C, the workspace, and the bias if there is one. */
+  readonly arguments: readonly Argument[];
+  readonly scratch: number;
+}
+
+/** How products are computed. */
+export interface Arithmetic {
+  readonly bf16: boolean;
+  /** Chooses cuBLASLt's algorithm for a shape; null if the library does not compute it. */
+  readonly library: ((shape: ProductShape) => Algorithm | null) | null;
 }
 
 /** C type of an element in memory. Blocks are bytes with the type of their format. */
@@ -71,7 +90,7 @@ export function stepOf(
   [x, y = 1, z = 1]: readonly number[],
   threads: number,
   write: (use: Pointers) => string,
-): Step {
+): KernelStep {
   const use = new Pointers();
   const body = write(use);
   if (x > 2 ** 31 - 1 || y > MAX_GRID || z > MAX_GRID) throw new Error(`${stem}: a grid of ${x}×${y}×${z}`);

@@ -5,7 +5,7 @@ import { attentionGradientSteps, attentionSteps } from "./attention.js";
 import { crossEntropyGradientSteps, crossEntropySteps } from "./cross-entropy.js";
 import { idsOrNull, rowIndex, viewed } from "./operands.js";
 import { matmulSteps } from "./products.js";
-import { type Pointers, type Step, stepOf, typeOf } from "./step.js";
+import { type Arithmetic, type Pointers, type Step, stepOf, typeOf } from "./step.js";
 
 /** Operations with kernels of their own; all others become loops. */
 type TemplateOp = Extract<
@@ -15,13 +15,17 @@ type TemplateOp = Extract<
   | ("gather" | "scatterAdd" | "random")
 >;
 
-type Emit = (kernel: TemplateKernel, bf16: boolean) => readonly Step[];
+type Emit = (kernel: TemplateKernel, how: Arithmetic) => readonly Step[];
 
 /** @throws Error for an operation without a template, which is a defect of the compiler */
-export function templateSteps(kernel: TemplateKernel, dtype: ComputeDType): readonly Step[] {
+export function templateSteps(
+  kernel: TemplateKernel,
+  dtype: ComputeDType,
+  library: Arithmetic["library"],
+): readonly Step[] {
   const emit = templates[kernel.node.op as TemplateOp];
   if (!emit) throw new Error(`${kernel.node.op} has no template`);
-  return emit(kernel, dtype === "bf16" && multipliesInBf16(kernel.node));
+  return emit(kernel, { bf16: dtype === "bf16" && multipliesInBf16(kernel.node), library });
 }
 
 const shapeOf = (node: Node, i: number) => node.inputs[i].shape;

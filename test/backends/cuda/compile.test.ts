@@ -1,5 +1,7 @@
 /** @file Kernels compile by NVRTC for all architectures; needs no GPU. `npm run test:cuda-compile` runs it. */
+import koffi from "koffi";
 import { describe, expect, it } from "vitest";
+import { described, loadCublasLt } from "../../../src/backends/cuda/cublaslt.js";
 import { emitProgram } from "../../../src/backends/cuda/emit.js";
 import { openNvrtc } from "../../../src/backends/cuda/nvrtc.js";
 import { compileGraph } from "../../../src/compiler/index.js";
@@ -33,7 +35,7 @@ function storedEntries(): Entries {
     return [`product ${dtype}`, { outputs: { [`y ${dtype}`]: q.linear(x, w) } }] as const;
   });
   const caches = (["f32", "bf16", "f16", "q8_0"] as const).map((dtype) => {
-    const k = q.variable(`k ${dtype}`, [2, 20, 2, 32], dtype);
+    const k = q.variable(`k ${dtype}`, [2, 200, 2, 32], dtype);
     const written = q.cacheWrite(k, q.input("rows", [2, 3, 2, 32]), q.scalar("position", "i32"));
     const o = q.attention(q.input("q", [2, 3, 4, 32]), written, written, { position: q.scalar("position", "i32") });
     return [`cache ${dtype}`, { outputs: { [`o ${dtype}`]: o }, assign: [[k, written]] as const }] as const;
@@ -53,6 +55,12 @@ function flashEntries(): Entries {
   );
 }
 
+/** Products that cuBLASLt computes, with the kernels around them. */
+function libraryEntries(): Entries {
+  const [x, w, b] = [q.variable("x", [128, 136]), q.variable("w", [144, 136]), q.variable("b", [144])];
+  return { main: { outputs: { y: q.gelu(q.linear(x, w, b)) } } };
+}
+
 async function stepEntries(): Promise<Entries> {
   const { config } = await loadFixture("llama-grouped-tied");
   const trainer = languageModelTrainer(config, { batch: 16, sequence: 64 });
@@ -70,10 +78,11 @@ describe.skipIf(skipped)(`NVRTC${skipped ? ": run npm run test:cuda-compile" : "
       operations,
       stored: storedEntries(),
       flash: flashEntries(),
+      library: libraryEntries(),
       step: await stepEntries(),
     })) {
       const graph = compileGraph(entries, { dtype: "bf16", limits: CUDA_LIMITS });
-      const { source, kernels } = emitProgram(graph);
+      const { source, kernels } = emitProgram(graph, () => ({ data: "", workspace: 0 }));
       const flags = ["--ptxas-options=-v", "--diag-suppress=177"];
       const { log } = await openNvrtc().compile(source, on, flags);
       const figures = figuresOf(log);
@@ -87,5 +96,46 @@ describe.skipIf(skipped)(`NVRTC${skipped ? ": run npm run test:cuda-compile" : "
       // A few registers around a call of expf are no loss; more would be a kernel that is too large.
       expect(figures.filter(({ spills }) => spills > 32)).toEqual([]);
     }
+  });
+});
+
+const cublasLt = skipped ? null : loadCublasLt();
+describe.skipIf(cublasLt === null)(`cuBLASLt${cublasLt === null ? ": QUERN_CUBLASLT names its library" : ""}`, () => {
+  it("takes our descriptions of products; it needs a GPU only to choose and run", () => {
+    if (cublasLt === null) return;
+    const library = koffi.load(cublasLt.path);
+    const getter = (of: string) =>
+      library.func(
+        `int cublasLt${of}GetAttribute(void *of, int attribute, void *value, size_t bytes, _Out_ size_t *written)`,
+      );
+    const [ofOperation, ofLayout] = ["MatmulDesc", "MatrixLayout"].map(getter);
+    const read = (get: typeof ofOperation, of: bigint, attribute: number, bytes: number) => {
+      const value = Buffer.alloc(bytes);
+      expect(get(of, attribute, value, bytes, [0])).toBe(0);
+      return bytes === 4 ? value.readInt32LE() : Number(value.readBigUInt64LE());
+    };
+    const shape = {
+      M: 24,
+      N: 40,
+      K: 16,
+      transposeA: true,
+      transposeB: false,
+      output: "bf16",
+      adds: false,
+      bias: true,
+    } as const;
+    described(cublasLt, shape, 4096n, ({ operation, x, y, c }) => {
+      // The library checks the size of each attribute: these are transposes, epilogue, the bias and its type, compute and scale type.
+      const numbers = [3, 4, 7, 26, 0, 1].map((attribute) => read(ofOperation, operation, attribute, 4));
+      expect(numbers).toEqual([0, 1, 4, 14, 68, 0]);
+      expect(read(ofOperation, operation, 8, 8)).toBe(4096);
+      // Type, rows, columns and leading dimension.
+      const layout = (of: bigint) => [read(ofLayout, of, 0, 4), ...[2, 3, 4].map((i) => read(ofLayout, of, i, 8))];
+      expect([x, y, c].map(layout)).toEqual([
+        [14, 40, 16, 40],
+        [14, 24, 16, 24],
+        [14, 40, 24, 40],
+      ]);
+    });
   });
 });

@@ -26,20 +26,26 @@ QN_DEVICE bool qn_sees(const qn_view &view, int s) {
   return s < view.end && (!view.segments || view.segments[s] == view.segment) && (!view.ends || view.at < view.ends[s]);
 }
 
-// q (B,T,H,D), k and v (slots,S,G,D) -> o (B,T,H,D), lse (B,H,T). Neighbouring positions of q, k, v are *_row elements apart.
-template <int D, bool Bf16, class TQ, class TK, class TV, class TO>
-QN_DEVICE void qn_attention(int B, int T, int H, int G, const TQ *q, qn_long q_row, const TK *k, qn_long k_row, const TV *v, qn_long v_row, TO *o, float *lse, float scale, qn_mask mask) {
-  const int PER = (D + QN_WARP - 1) / QN_WARP, lane = threadIdx.x % QN_WARP;
-  const qn_long task = (qn_long)blockIdx.x * 4 + threadIdx.x / QN_WARP;
-  if (task >= (qn_long)B * H * T) return; // a whole warp
-  const int t = (int)(task % T), h = (int)(task / T % H), b = (int)(task / T / H), g = h / (H / G);
-  const qn_view view = qn_view_of(mask, b, t);
-  const qn_long query = ((qn_long)b * T + t) * q_row + h * D, keys = (qn_long)view.slot * mask.S;
-  float out[PER] = {}, top = -QN_INFINITY, total = 0.0f;
-  for (int s0 = 0; s0 < view.end; s0 += QN_WARP) {
+// The query that a warp has, and the keys that it sees.
+struct qn_query { qn_long task; int t, h, b, g; qn_view view; };
+QN_DEVICE qn_query qn_query_of(qn_long task, int T, int H, int G, const qn_mask &mask) {
+  qn_query query;
+  query.task = task, query.t = (int)(task % T), query.h = (int)(task / T % H), query.b = (int)(task / T / H), query.g = query.h / (H / G);
+  query.view = qn_view_of(mask, query.b, query.t);
+  return query;
+}
+// Attends to keys first ≤ s < last: `out` is the sum of values, weighted by exp(score - top), and `total` the sum of the weights.
+// Lane i has elements i, i + 32, … of `out`.
+template <int D, bool Bf16, class TQ, class TK, class TV>
+QN_DEVICE void qn_attend(const qn_query &at, int T, const TQ *q, qn_long q_row, const TK *k, qn_long k_row, const TV *v, qn_long v_row, float scale, int S, int first, int last, float *out, float &top, float &total) {
+  const int PER = (D + QN_WARP - 1) / QN_WARP, lane = threadIdx.x % QN_WARP, g = at.g;
+  const qn_long query = ((qn_long)at.b * T + at.t) * q_row + at.h * D, keys = (qn_long)at.view.slot * S;
+  top = -QN_INFINITY, total = 0.0f;
+  for (int i = 0; i < PER; i++) out[i] = 0.0f;
+  for (int s0 = first; s0 < last; s0 += QN_WARP) {
     const int s = s0 + lane;
     float score = -QN_INFINITY;
-    if (qn_sees(view, s)) {
+    if (s < last && qn_sees(at.view, s)) {
       score = 0.0f;
 #pragma unroll 4
       for (int d = 0; d < D; d++)
@@ -51,7 +57,7 @@ QN_DEVICE void qn_attention(int B, int T, int H, int G, const TQ *q, qn_long q_r
     const float keep = expf(top - highest), weight = expf(score - highest);
     total = total * keep + qn_warp_sum(weight), top = highest;
     for (int i = 0; i < PER; i++) out[i] *= keep;
-    for (int j = 0; j < QN_WARP && s0 + j < view.end; j++) {
+    for (int j = 0; j < QN_WARP && s0 + j < last; j++) {
       const float p = qn_rounded<Bf16>(qn_shuffle(weight, j));
       if (p == 0.0f) continue;
 #pragma unroll
@@ -61,13 +67,61 @@ QN_DEVICE void qn_attention(int B, int T, int H, int G, const TQ *q, qn_long q_r
       }
     }
   }
+}
+template <int D, class TO> QN_DEVICE void qn_attended(const qn_query &at, int T, int H, const float *out, float top, float total, TO *o, float *lse) {
+  const int PER = (D + QN_WARP - 1) / QN_WARP, lane = threadIdx.x % QN_WARP;
   const float inverse = total > 0.0f ? 1.0f / total : total == total ? 0.0f : total; // NaN stays NaN
 #pragma unroll
   for (int i = 0; i < PER; i++) {
     const int d = i * QN_WARP + lane;
-    if (d < D) qn_store(o + (((qn_long)b * T + t) * H + h) * D + d, out[i] * inverse);
+    if (d < D) qn_store(o + (((qn_long)at.b * T + at.t) * H + at.h) * D + d, out[i] * inverse);
   }
-  if (lane == 0) lse[((qn_long)b * H + h) * T + t] = total == 0.0f ? -QN_INFINITY : top + logf(total);
+  if (lane == 0) lse[((qn_long)at.b * H + at.h) * T + at.t] = total == 0.0f ? -QN_INFINITY : top + logf(total);
+}
+
+// q (B,T,H,D), k and v (slots,S,G,D) -> o (B,T,H,D), lse (B,H,T). Neighbouring positions of q, k, v are *_row elements apart.
+template <int D, bool Bf16, class TQ, class TK, class TV, class TO>
+QN_DEVICE void qn_attention(int B, int T, int H, int G, const TQ *q, qn_long q_row, const TK *k, qn_long k_row, const TV *v, qn_long v_row, TO *o, float *lse, float scale, qn_mask mask) {
+  const qn_long task = (qn_long)blockIdx.x * 4 + threadIdx.x / QN_WARP;
+  if (task >= (qn_long)B * H * T) return; // a whole warp
+  const qn_query at = qn_query_of(task, T, H, G, mask);
+  float out[(D + QN_WARP - 1) / QN_WARP], top, total;
+  qn_attend<D, Bf16>(at, T, q, q_row, k, k_row, v, v_row, scale, mask.S, 0, at.view.end, out, top, total);
+  qn_attended<D>(at, T, H, out, top, total, o, lse);
+}
+
+// The same for few queries, as in decoding: block (x, part) has query x and `keys` of its keys, so that one text fills a GPU. It leaves
+// the sums of its part in sums (query, part, D) and statistics (query, part, 2), which qn_attention_join adds in order.
+template <int D, bool Bf16, class TQ, class TK, class TV>
+QN_DEVICE void qn_attention_part(int T, int H, int G, const TQ *q, qn_long q_row, const TK *k, qn_long k_row, const TV *v, qn_long v_row, float *sums, float *statistics, float scale, qn_mask mask, int keys) {
+  const int PER = (D + QN_WARP - 1) / QN_WARP, lane = threadIdx.x;
+  const qn_query at = qn_query_of(blockIdx.x, T, H, G, mask);
+  const int first = blockIdx.y * keys, last = first + keys < at.view.end ? first + keys : at.view.end;
+  float out[PER], top, total;
+  qn_attend<D, Bf16>(at, T, q, q_row, k, k_row, v, v_row, scale, mask.S, first, last, out, top, total);
+  const qn_long part = at.task * gridDim.y + blockIdx.y;
+#pragma unroll
+  for (int i = 0; i < PER; i++)
+    if (i * QN_WARP + lane < D) sums[part * D + i * QN_WARP + lane] = out[i];
+  if (lane == 0) statistics[2 * part] = top, statistics[2 * part + 1] = total;
+}
+template <int D, class TO>
+QN_DEVICE void qn_attention_join(int T, int H, int G, const float *sums, const float *statistics, TO *o, float *lse, qn_mask mask, int parts) {
+  const int PER = (D + QN_WARP - 1) / QN_WARP, lane = threadIdx.x;
+  const qn_query at = qn_query_of(blockIdx.x, T, H, G, mask);
+  sums += at.task * parts * D, statistics += at.task * parts * 2;
+  float out[PER] = {}, top = -QN_INFINITY, total = 0.0f;
+  for (int part = lane; part < parts; part += QN_WARP) top = qn_maximum(top, statistics[2 * part]);
+  top = qn_warp_maximum(top);
+  for (int part = 0; part < parts; part++) {
+    if (statistics[2 * part + 1] == 0.0f) continue; // it sees no key of this part
+    const float weight = expf(statistics[2 * part] - top);
+    total += weight * statistics[2 * part + 1];
+#pragma unroll
+    for (int i = 0; i < PER; i++)
+      if (i * QN_WARP + lane < D) out[i] += weight * sums[part * D + i * QN_WARP + lane];
+  }
+  qn_attended<D>(at, T, H, out, top, total, o, lse);
 }
 
 // delta (B,H,T) = sum of o · d_o over D; a warp per query

@@ -135,6 +135,15 @@ template <class Finish> QN_DEVICE void qn_gemm_parts(int M, int N, int count, co
   finish((int)(i / N), (int)(i % N), sum);
 }
 
+// Rounds the operands of a product that cuBLASLt computes. size is a multiple of 4.
+QN_DEVICE void qn_round_to_bf16(qn_long size, const float *from, qn_bf16 *to) {
+  const qn_long i = ((qn_long)blockIdx.x * 256 + threadIdx.x) * 4;
+  if (i >= size) return;
+  float v[4];
+  qn_load_lanes<4>(from + i, v);
+  qn_store_lanes<4>(to + i, v);
+}
+
 // ---- A · Bᵀ for few rows, as in decoding: a warp per column of C and up to 8 rows. The order of a row's sum depends on K only.
 #define QN_FEW_ROWS 8
 template <bool Bf16, class TB, class Finish>

@@ -2,6 +2,7 @@
 // program with the system's C++ compiler and emulator.h before it; the driver's part runs its blocks in random order.
 // Built by scripts/test-cuda-emulated.mjs with -DQN_FOLDER="folder of emulator.h" and -DQN_COMPILER="command".
 #include "emulator.h"
+#include "capture.h"
 #undef threadIdx
 #undef blockIdx
 #undef blockDim
@@ -11,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <regex>
@@ -146,6 +148,7 @@ void runBlock() {
 }
 
 struct Launch {
+  std::function<const char *()> call; // a library's work, in place of a kernel; returns what is wrong, or null
   std::string name;
   Function function;
   unsigned grid[3], threads;
@@ -154,6 +157,10 @@ struct Launch {
 // The threads of a failed block are left where they are, so nothing runs after a failure.
 void run(const Launch &launch) {
   if (!failure.empty()) return;
+  if (launch.call) {
+    if (const char *problem = launch.call()) failure = problem;
+    return;
+  }
   kernel = launch.function, kernelName = launch.name, size = (int)launch.threads;
   static uint64_t none = 0;
   std::vector<const void *> pointers;
@@ -294,7 +301,7 @@ API int cuGraphExecDestroy(void *graph) { return settle(), delete (Graph *)graph
 API int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned bx, unsigned by, unsigned bz, unsigned, void *stream, void **parameters, void **) {
   const Kernel *k = (const Kernel *)function;
   if (!((Stream *)stream)->capturing || x == 0 || y == 0 || z == 0 || y > 65535 || z > 65535 || bx > 1024 || bx % 32 != 0 || by != 1 || bz != 1 || k->parameters > MAX_ARGUMENTS) return INVALID;
-  Launch launch{k->name, k->function, {x, y, z}, bx, {}};
+  Launch launch{nullptr, k->name, k->function, {x, y, z}, bx, {}};
   for (int i = 0; i < k->parameters; i++) launch.values.push_back(*(uint64_t *)parameters[i]);
   ((Stream *)stream)->captured.push_back(launch);
   return SUCCESS;
@@ -314,6 +321,16 @@ API int cuStreamQuery(void *stream) { return ((Stream *)stream)->busy ? NOT_READ
 API int cuStreamSynchronize(void *) { return settle(), failure.empty() ? SUCCESS : FAILED; }
 API int cuGetErrorName(int code, const char **name) { return *name = code == NO_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : code == FAILED ? "CUDA_ERROR_LAUNCH_FAILED" : "CUDA_ERROR", SUCCESS; }
 API int cuGetErrorString(int code, const char **text) { return *text = code == FAILED ? failure.c_str() : code == NO_MEMORY ? "out of memory" : "an error of the emulator", SUCCESS; }
+
+// ---- for cublaslt.cpp
+bool qn_capture(void *stream, std::function<const char *()> work) {
+  Stream *s = (Stream *)stream;
+  if (!s || !s->capturing) return false;
+  s->captured.push_back({work, "cublasLt", nullptr, {0, 0, 0}, 0, {}});
+  return true;
+}
+bool qn_is_memory(uint64_t address, size_t bytes) { return isAllocated(address, bytes); }
+bool qn_has_context() { return context != nullptr; }
 
 // ---- NVRTC
 namespace {
