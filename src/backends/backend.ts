@@ -1,5 +1,5 @@
 /** @file Interface of a backend. Each backend is a folder here and a row of the table in index.ts. */
-import type { CompiledGraph, ComputeDType, Limits } from "../compiler/index.js";
+import type { CompiledGraph, ComputeDType, Limits, Run } from "../compiler/index.js";
 import type { Entries, TensorType } from "../tensor/index.js";
 import type { GpuReport, Machine } from "./machine.js";
 import { Queue } from "./queue.js";
@@ -49,7 +49,7 @@ export interface Backend<Options = unknown, T extends Target = Target> {
 export interface Lowered {
   /** Number of distinct kernels. */
   readonly kernels: number;
-  /** Launches per entry, if they are not one per kernel of the graph. */
+  /** Launches per run, if they are not one per kernel of the graph. */
   readonly launches?: Readonly<Record<string, number>>;
 }
 
@@ -59,6 +59,8 @@ export interface Layout {
   readonly bytes: number;
   readonly kernels: number;
   readonly launches: Readonly<Record<string, number>>;
+  /** The runs of each entry, one after the other; most have a single one of their own name. */
+  readonly runs: Readonly<Record<string, readonly Run[]>>;
   /** Names of variables; the index is the variable's number. */
   readonly variables: readonly string[];
   /** Arena offsets of inputs and outputs, and of the graph's constants (`tablesOf`). */
@@ -87,7 +89,8 @@ export interface Image {
   readonly queues: readonly Queue[];
   /** The memory of a variable, an input or an output. */
   tensor(name: string): DeviceTensor;
-  run(entry: string): Promise<void>;
+  /** @param run a name in the layout's `runs` */
+  run(run: string): Promise<void>;
   /** Frees all but the variables, which other programs may share. */
   close(): void | Promise<void>;
 }

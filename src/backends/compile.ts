@@ -1,7 +1,7 @@
 /** @file Compiles a graph to a program, for every target: cache key, cache, memory check, shared variables and plan. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Buffer, type CompiledGraph, type ComputeDType, compileGraph } from "../compiler/index.js";
+import { type Buffer, type CompiledGraph, type ComputeDType, compileGraph, type Run } from "../compiler/index.js";
 import { OutOfMemoryError } from "../errors.js";
 import { bytesOf, type Entries, isOp, nodesOf } from "../tensor/index.js";
 import type { Backend, Image, Layout, Lowered, Target } from "./backend.js";
@@ -64,7 +64,7 @@ export async function compileFor<Options, T extends Target>(
       ...(source === undefined ? {} : { source: join(folder, source) }),
     };
     target = undefined; // the image owns it now
-    return createProgram(entries, slots, image, plan);
+    return createProgram({ entries, slots, layout }, image, plan);
   } finally {
     target?.abandon?.();
     sharing.release();
@@ -116,16 +116,19 @@ async function build<T extends Target>(
 }
 
 function layoutOf(
-  { entries, memory, named, constants }: CompiledGraph,
+  { runs, portions, memory, named, constants }: CompiledGraph,
   traced: Entries,
   { kernels, launches }: Lowered,
 ): Layout {
   const tables = tablesOf(traced);
   const at = (buffer: Buffer) => memory.offsets.get(buffer) as number;
+  const counted = launches ?? Object.fromEntries([...runs].map(([name, list]) => [name, list.length]));
+  const total = (list: readonly Run[]) => list.reduce((sum, { name }) => sum + counted[name], 0);
   return {
     bytes: memory.bytes,
     kernels,
-    launches: launches ?? Object.fromEntries([...entries].map(([name, list]) => [name, list.length])),
+    launches: Object.fromEntries(Object.entries(portions).map(([name, list]) => [name, total(list)])),
+    runs: portions,
     variables: memory.variables.map(({ name }) => name as string),
     named: [...named].flatMap(([name, buffer]) => (buffer.kind === "variable" ? [] : [[name, at(buffer)] as const])),
     tables: constants.map((buffer) => [tables.indexOf(buffer.data as Float32Array), at(buffer)]),
@@ -139,6 +142,9 @@ export function tracedLayout(entries: Entries): Layout {
     bytes: 0,
     kernels: new Set(nodes.flatMap(([, list]) => list.map(({ op }) => op))).size,
     launches: Object.fromEntries(nodes.map(([name, list]) => [name, list.length])),
+    runs: Object.fromEntries(
+      Object.entries(entries).map(([name, { delivers }]) => [name, [{ name, finished: delivers?.variables ?? [] }]]),
+    ),
     variables: [],
     named: [],
     tables: [],

@@ -22,7 +22,7 @@ export type { CpuOptions } from "./cpu/index.js";
 export type { CudaOptions } from "./cuda/index.js";
 export { freeMemory } from "./free-memory.js";
 export type { GpuReport, Machine, MachineReport, Peak, PeakOptions, ProcessorReport } from "./machine.js";
-export { type Plan, type Program, withMemory } from "./program.js";
+export { type Delivered, type Plan, type Program, type Receive, withMemory } from "./program.js";
 export { programsFolder } from "./program-cache.js";
 export { compileReference, type ReferenceProgram } from "./reference/index.js";
 export type { SharedPart, Sharing } from "./sharing.js";

@@ -13,9 +13,9 @@ export function graphKey(entries: Entries): string {
   const place = ({ node, output }: Tensor) => `${numbers.get(node)}.${output}`;
   const hash = createHash("sha256");
   for (const node of nodes) hash.update(`${node.op} ${node.inputs.map(place)} ${text(node.attributes)}\n`);
-  for (const [name, { outputs, assign = [] }] of Object.entries(entries)) {
+  for (const [name, { outputs, assign = [], delivers }] of Object.entries(entries)) {
     const named = Object.entries(outputs).map(([output, tensor]) => [output, place(tensor)]);
-    hash.update(`${JSON.stringify([name, named, assign.map((pair) => pair.map(place))])}\n`);
+    hash.update(`${JSON.stringify([name, named, assign.map((pair) => pair.map(place)), delivers])}\n`);
   }
   return hash.digest("hex");
 }

@@ -2,7 +2,7 @@
 import type { ComputeDType } from "../compiler/index.js";
 import { QuernError } from "../errors.js";
 import { type Entries, isOp, nodesOf, ShapeError, sizeOf } from "../tensor/index.js";
-import type { DeviceTensor, Image } from "./backend.js";
+import type { DeviceTensor, Image, Loadable } from "./backend.js";
 import { enqueue, isIdle, Queue } from "./queue.js";
 import { encode, nameOf, numbersOf, type Slot, slotOf, type Values, type Written } from "./slots.js";
 
@@ -30,6 +30,18 @@ export interface Plan {
   readonly source?: string;
 }
 
+/** Variables that an entry delivers while it runs; see `Delivery` of quern/tensor. */
+export interface Delivered {
+  readonly variables: readonly string[];
+  /** The memory of each variable. Transient variables have it until the next call's promise has resolved. */
+  readonly memory: readonly Float32Array[];
+  /** Whether the entry has no more portions. */
+  readonly isLast: boolean;
+}
+
+/** Called after each portion of an entry. The next portion starts, or the run ends, when its promise has resolved. */
+export type Receive = (delivered: Delivered) => Promise<void>;
+
 /**
  * Operations run in call order, also across programs that share variables. No operation sees a partial result of another.
  */
@@ -38,9 +50,10 @@ export interface Program {
   /**
    * Runs one entry. Inputs keep their values between runs, so pass only those that changed. A run does not block the event loop.
    * One run at a time: a second call waits for the first.
+   * @param receive gets the variables that the entry delivers
    * @throws QuernError naming the entry's inputs that were never set by a run or `write`
    */
-  run(entry: string, values?: Values): Promise<void>;
+  run(entry: string, values?: Values, receive?: Receive): Promise<void>;
   /**
    * Returns a copy of a variable, an input or an output, by name.
    * @param into array that receives the copy; avoids an allocation per read
@@ -85,20 +98,24 @@ export async function withMemory<T>(
   work: (memory: readonly Float32Array[]) => Promise<T>,
 ): Promise<T> {
   const { image, queues, slots, backend } = insideOf(program);
-  return enqueue(queues, () =>
-    work(
-      names.map((name) => {
-        slotOf(slots, name);
-        const memory = image.tensor(name).host?.();
-        if (memory instanceof Float32Array) return memory;
-        throw new QuernError(`the backend ${backend} has no fp32 memory for "${name}" that ranks could exchange`);
-      }),
-    ),
-  );
+  return enqueue(queues, () => {
+    for (const name of names) slotOf(slots, name);
+    return work(memoryOf(image, names, backend));
+  });
 }
 
-/** @param slots names and types of all variables, inputs and outputs */
-export function createProgram(entries: Entries, slots: ReadonlyMap<string, Slot>, image: Image, plan: Plan): Program {
+const memoryOf = (image: Image, names: readonly string[], backend: string) =>
+  names.map((name) => {
+    const memory = image.tensor(name).host?.();
+    if (memory instanceof Float32Array) return memory;
+    throw new QuernError(`the backend ${backend} has no fp32 memory for "${name}" that ranks could exchange`);
+  });
+
+export function createProgram(
+  { entries, slots, layout }: Pick<Loadable, "entries" | "slots" | "layout">,
+  image: Image,
+  plan: Plan,
+): Program {
   const variables = [...slots].flatMap(([name, { kind }]) => (kind === "variable" ? [image.tensor(name)] : []));
   const storages = [...new Set(variables.flatMap(({ storage }) => storage ?? []))];
   for (const storage of storages) storage.retain();
@@ -126,7 +143,7 @@ export function createProgram(entries: Entries, slots: ReadonlyMap<string, Slot>
 
   const program: Program = {
     plan,
-    async run(entry, values = {}) {
+    async run(entry, values = {}, receive) {
       await enqueue(queues, async () => {
         requireOpen();
         for (const [name, data] of Object.entries(values)) {
@@ -136,13 +153,20 @@ export function createProgram(entries: Entries, slots: ReadonlyMap<string, Slot>
           known.give(name);
         }
         known.check(entry);
-        await image.run(entry);
+        const runs = layout.runs[entry];
+        for (const [i, { name, finished }] of runs.entries()) {
+          await image.run(name);
+          if (receive === undefined || finished.length === 0) continue;
+          const memory = memoryOf(image, finished, plan.backend);
+          await receive({ variables: finished, memory, isLast: i === runs.length - 1 });
+        }
         known.ran(entry);
       });
     },
     async read(name, into) {
       requireOpen();
-      const { type } = slotOf(slots, name);
+      const { type, kind } = slotOf(slots, name);
+      if (kind === "transient") throw new QuernError(`"${name}" exists only during a run: pass \`receive\` to run`);
       return enqueue(queues, async () => {
         requireOpen();
         known.checkOutput(name);

@@ -1,4 +1,5 @@
 /** @file The named tensors of a program, and the conversion of their values. */
+import { transientVariables } from "../compiler/index.js";
 import {
   bfloat16ToFloat,
   bytesOf,
@@ -25,9 +26,9 @@ export type Values = Readonly<Record<string, number | ArrayLike<number>>>;
 
 export type Written = number | ArrayLike<number> | ((values: Float32Array) => void);
 
-/** A named tensor of a program: variable, input or output. */
+/** A named tensor of a program: a variable (transient: one that exists only during a run), input or output. */
 export interface Slot {
-  readonly kind: "variable" | "input" | "output";
+  readonly kind: "variable" | "transient" | "input" | "output";
   readonly type: TensorType;
 }
 
@@ -37,6 +38,7 @@ export interface Slot {
  */
 export function slotsOf(entries: Entries): Map<string, Slot> {
   const slots = new Map<string, Slot>();
+  const transient = transientVariables(entries);
   const declare = (name: string, slot: Slot) => {
     const before = slots.get(name);
     const same =
@@ -49,7 +51,7 @@ export function slotsOf(entries: Entries): Map<string, Slot> {
   for (const node of nodesOf(...Object.values(entries))) {
     if (isOp(node, "variable") || isOp(node, "input")) {
       const { name, type } = node.attributes as { name: string; type: TensorType };
-      declare(name, { kind: node.op as "variable" | "input", type });
+      declare(name, { kind: transient.has(name) ? "transient" : (node.op as "variable" | "input"), type });
     }
   }
   for (const entry of Object.values(entries)) {

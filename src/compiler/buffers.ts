@@ -11,7 +11,8 @@ export interface Buffers {
   readonly all: readonly Buffer[];
 }
 
-export function createBuffers(): Buffers {
+/** @param transient names of variables that exist only while their entry runs */
+export function createBuffers(transient: ReadonlySet<string> = new Set()): Buffers {
   const all: Buffer[] = [];
   const byName = new Map<string, Buffer>();
   const byData = new Map<Float32Array, Buffer>();
@@ -23,7 +24,12 @@ export function createBuffers(): Buffers {
   return {
     all,
     named(kind, name, type) {
-      const buffer = byName.get(name) ?? create({ kind, name, dtype: type.dtype, size: sizeOf(type.shape) });
+      const created = () =>
+        create({
+          ...{ kind: transient.has(name) ? "transient" : kind, name },
+          ...{ dtype: type.dtype, size: sizeOf(type.shape) },
+        });
+      const buffer = byName.get(name) ?? created();
       byName.set(name, buffer);
       return buffer;
     },

@@ -1,5 +1,11 @@
 /** @file The compiler: turns a graph into kernels and a memory plan, from which a backend emits code for its target. */
-export { type CompiledGraph, compileGraph, type GraphOptions } from "./compile-graph.js";
+export {
+  type CompiledGraph,
+  compileGraph,
+  type GraphOptions,
+  type Run,
+  transientVariables,
+} from "./compile-graph.js";
 export { type ComputeDType, multipliesInBf16 } from "./compute-dtype.js";
 export { costOf, type EntryCost, type Explanation, explain, type KernelCost, type Totals } from "./explain.js";
 export { flatten } from "./flatten.js";

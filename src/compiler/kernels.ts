@@ -7,10 +7,13 @@
  */
 import type { BinaryOp, DType, Node, NumberDType, UnaryOp } from "../tensor/index.js";
 
-/** A piece of memory. `name` is the user's name for it; temporaries and constants have none. */
+/**
+ * A piece of memory. `name` is the user's name for it; temporaries and constants have none. A transient buffer is a variable that
+ * exists only while its entry runs.
+ */
 export interface Buffer {
   readonly id: number;
-  readonly kind: "variable" | "input" | "output" | "constant" | "temporary";
+  readonly kind: "variable" | "transient" | "input" | "output" | "constant" | "temporary";
   readonly name?: string;
   readonly dtype: DType;
   /** Number of elements. */

@@ -1,7 +1,8 @@
 /** @file Plans memory: variables have their own, all other buffers get offsets in one arena, by lifetime. */
 import { QuernError } from "../errors.js";
 import { DTYPE_BYTES } from "../tensor/index.js";
-import { type Buffer, buffersOf, type Kernel } from "./kernels.js";
+import { type Buffer, buffersOf } from "./kernels.js";
+import type { Portion } from "./portions.js";
 
 /** Limits and abilities of a target's memory. */
 export interface Limits {
@@ -35,13 +36,14 @@ export interface MemoryPlan {
 const bytesOf = (buffer: Buffer) => buffer.size * DTYPE_BYTES[buffer.dtype];
 
 /**
- * Plans the arena. Inputs, outputs and constants have their own offsets. Temporaries share the rest by lifetime: from largest to
- * smallest, each takes the lowest gap between those alive at the same time. Entries run one at a time and share this space.
+ * Plans the arena. Inputs, outputs and constants have their own offsets. Temporaries and transient variables share the rest by
+ * lifetime: from largest to smallest, each takes the lowest gap between those alive at the same time. Entries run one at a time and
+ * share this space.
  * @throws QuernError for a buffer that is larger than the largest binding
  */
 export function planMemory(
   all: readonly Buffer[],
-  entries: Iterable<readonly Kernel[]>,
+  entries: Iterable<readonly Portion[]>,
   limits: Limits = HOST_LIMITS,
 ): MemoryPlan {
   const place = placer(limits);
@@ -50,13 +52,13 @@ export function planMemory(
   for (const variable of variables) place.requireBinding(variable);
   let end = 0;
   for (const buffer of all) {
-    if (buffer.kind === "temporary" || buffer.kind === "variable") continue;
+    if (isShortLived(buffer) || buffer.kind === "variable") continue;
     const start = place.start(buffer, end);
     offsets.set(buffer, start);
     end = start + place.size(buffer);
   }
   let bytes = end;
-  for (const kernels of entries) bytes = Math.max(bytes, placeTemporaries(kernels, end, offsets, place));
+  for (const portions of entries) bytes = Math.max(bytes, placeTemporaries(portions, end, offsets, place));
   return {
     offsets,
     bytes,
@@ -91,20 +93,33 @@ function placer({ alignment, maxBindingBytes }: Limits) {
   };
 }
 
+/** Whether a buffer's memory is used again during the run. */
+const isShortLived = ({ kind }: Buffer) => kind === "temporary" || kind === "transient";
+
 function placeTemporaries(
-  kernels: readonly Kernel[],
+  portions: readonly Portion[],
   base: number,
   offsets: Map<Buffer, number>,
   place: Placer,
 ): number {
   const lifetimes = new Map<Buffer, { first: number; last: number }>();
+  const kernels = portions.flatMap((portion) => portion.kernels);
   kernels.forEach((kernel, time) => {
     const { reads, writes } = buffersOf(kernel);
     for (const buffer of [...writes, ...reads]) {
-      if (buffer.kind !== "temporary") continue;
+      if (!isShortLived(buffer)) continue;
       const life = lifetimes.get(buffer);
       if (life) life.last = time;
       else lifetimes.set(buffer, { first: time, last: time });
+    }
+  });
+  // What a portion delivers is sent while the next one runs.
+  let end = 0;
+  portions.forEach(({ kernels, finished }, i) => {
+    end += kernels.length;
+    for (const buffer of finished) {
+      const life = lifetimes.get(buffer);
+      if (life) life.last = end + (portions[i + 1]?.kernels.length ?? 0) - 1;
     }
   });
   const placed: { first: number; last: number; start: number; end: number }[] = [];

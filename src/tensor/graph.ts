@@ -10,6 +10,21 @@ export interface Entry {
   readonly outputs: Readonly<Record<string, Tensor>>;
   /** Variables and their new values. */
   readonly assign?: readonly (readonly [variable: Tensor, value: Tensor])[];
+  /** Variables that the caller gets while the entry still runs. */
+  readonly delivers?: Delivery;
+}
+
+/** Cuts an entry into portions that run one after the other; after each, the caller gets the variables that it finished. */
+export interface Delivery {
+  /** Names of variables that the entry assigns. */
+  readonly variables: readonly string[];
+  /** How many portions, with about equally many bytes of these variables. */
+  readonly portions: number;
+  /**
+   * Whether the variables exist only during the run: their memory is part of the arena, and is used again when the portion after
+   * the one that finished them has run. No other entry can use them.
+   */
+  readonly transient: boolean;
 }
 
 export type Entries = Readonly<Record<string, Entry>>;

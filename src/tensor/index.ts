@@ -4,7 +4,7 @@ export * from "./block-formats.js";
 export * from "./compositions.js";
 export * from "./float-formats.js";
 export { gradients } from "./gradient.js";
-export { type Entries, type Entry, nodesOf } from "./graph.js";
+export { type Delivery, type Entries, type Entry, nodesOf } from "./graph.js";
 export * from "./operations.js";
 export { philox } from "./philox.js";
 export { broadcastShapes } from "./shapes.js";

@@ -60,7 +60,7 @@ export interface Trained<P extends RunPlan = RunPlan> {
   readonly loss: number | null;
   /** Mean over the steps of this call, without validation and saving; null if no step was taken. Of all ranks together. */
   readonly tokensPerSecond: number | null;
-  /** Share of the steps' time in exchange with other ranks, waiting included; null for a single rank. */
+  /** Share of the steps' time in which this rank computed nothing and exchanged values with others, or waited; null for a single rank. */
   readonly communicationShare: number | null;
 }
 
@@ -116,10 +116,9 @@ export async function train<P extends RunPlan>(options: TrainOptions & { readonl
     const running = step(training, batches, { step: index, steps: stepsAt(plan, index), schedule });
     next = ahead && index + 1 < endOf(plan) ? source.load(index + 1) : null;
     next?.catch(() => {}); // a rejection is reported when `next` is awaited
-    const communicatedBefore = ranks.seconds;
     const result = await running;
     const stepSeconds = (performance.now() - start) / 1000;
-    const communicated = ranks.seconds - communicatedBefore;
+    const communicated = result.communicationSeconds;
     recent.push(stepSeconds);
     trainingSeconds += stepSeconds;
     communicationSeconds += communicated;

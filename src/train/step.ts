@@ -3,6 +3,7 @@ import type { Values } from "../backends/index.js";
 import { QuernError } from "../errors.js";
 import { optimizerScalars } from "./optimizer/optimizer.js";
 import { learningRateAt, type Schedule } from "./optimizer/schedule.js";
+import { createReduction } from "./reduction.js";
 import { scaleOf, type TrainingProgram } from "./trainer.js";
 import { update } from "./update.js";
 
@@ -42,6 +43,8 @@ export interface StepResult extends Measures {
   readonly gradientNorm: number | null;
   /** Seconds that each rank computed gradients, by rank. A slow one makes the others wait. */
   readonly rankSeconds: readonly number[];
+  /** Seconds in which this rank computed nothing because it exchanged values with others, or waited for them. */
+  readonly communicationSeconds: number;
 }
 
 /**
@@ -67,34 +70,58 @@ export async function step(
   }
   const learningRate = learningRateAt(step, steps, schedule);
   const start = performance.now();
+  const communicatedBefore = ranks.seconds;
   const own = await countsOf(training, batches);
   let seconds = secondsSince(start);
-  const counts = sumOf(await ranks.gatherNumbers(own));
+  const [most, ...counts] = countedBy(await ranks.gatherNumbers([batches.length, ...own]));
+  const communicated = ranks.seconds - communicatedBefore;
   if (counts.every((count) => count === 0)) {
-    const rankSeconds = new Array<number>(ranks.size).fill(0);
-    return { loss: null, metrics: {}, counts: named(training, counts), learningRate, gradientNorm: null, rankSeconds };
+    return {
+      ...{ loss: null, metrics: {}, counts: named(training, counts), learningRate, gradientNorm: null },
+      ...{ rankSeconds: new Array<number>(ranks.size).fill(0), communicationSeconds: communicated },
+    };
   }
   const scales = Object.fromEntries(
     terms.map(({ name, weight }, k) => [scaleOf(name), counts[k] === 0 ? 0 : weight / counts[k]]),
   );
   const gradientStart = performance.now();
-  const ownSums = await addUp(training, batches, async (batch, i) => {
+  const reduction = createReduction(training);
+  // Transient gradients are summed for each batch, others when the last batch has been added to them.
+  const isTransient = training.sharded?.stage === 2;
+  const gradientsOf = (i: number, values: Values) => {
+    const sums = ranks.size > 1 && (isTransient || i === batches.length - 1);
+    const entry = i === 0 || isTransient ? "firstGradient" : "nextGradient";
+    return program.run(entry, values, sums ? (delivered) => reduction.receive(delivered, i) : undefined);
+  };
+  const ownSums = await addUp(training, batches, (batch, i) =>
     // With a single batch, `countsOf` has already written its inputs.
-    const values = batches.length === 1 ? scales : { ...inputsOf(training, batch), ...scales };
-    await program.run(i === 0 ? "firstGradient" : "nextGradient", values);
-  });
-  seconds += secondsSince(gradientStart);
+    gradientsOf(i, batches.length === 1 ? scales : { ...inputsOf(training, batch), ...scales }),
+  );
+  if (isTransient) {
+    // Ranks with fewer batches than others take part in their sums with gradients of 0.
+    const nothing = Object.fromEntries(Object.keys(scales).map((name) => [name, 0]));
+    for (let i = batches.length; i < most; i++) await gradientsOf(i, nothing);
+  }
+  seconds += secondsSince(gradientStart) - reduction.waitedSeconds;
+  const communicatedLater = ranks.seconds;
   const gradientNorm = await update(training, optimizerScalars(step + 1, learningRate, optimizer));
   const all = await ranks.gatherNumbers([seconds, ...ownSums]);
+  const communicationSeconds = communicated + reduction.waitedSeconds + (ranks.seconds - communicatedLater);
   const sums = combined(
     training,
     all.map((values) => values.subarray(1)),
   );
   const rankSeconds = all.map((values) => values[0]);
-  return { ...measuresOf(training, counts, sums), learningRate, gradientNorm, rankSeconds };
+  return { ...measuresOf(training, counts, sums), learningRate, gradientNorm, rankSeconds, communicationSeconds };
 }
 
 const secondsSince = (start: number) => (performance.now() - start) / 1000;
+
+/** The most batches that a rank has, and the counts of all ranks together. */
+const countedBy = (all: readonly Float64Array[]): number[] => [
+  Math.max(...all.map(([batches]) => batches)),
+  ...sumOf(all.map((values) => values.subarray(1))),
+];
 
 /** Adds vectors of equal length, in their order. */
 const sumOf = ([first, ...others]: readonly Float64Array[]): number[] =>

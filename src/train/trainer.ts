@@ -7,8 +7,10 @@ import { type ModelConfig, type ModelVariables, type Parameter, parametersOf } f
 import {
   add,
   broadcast,
+  bytesOf,
   cast,
   concatenate,
+  type Delivery,
   type Entries,
   type Entry,
   equal,
@@ -145,10 +147,20 @@ export interface TrainingOptions {
   readonly optimizer: OptimizerOptions;
   /** Batches per step. With more than one, the entry `nextGradient` adds the gradients of the later batches. */
   readonly accumulate: number;
+  /**
+   * Delivers gradients in portions while the rest is computed, for several ranks; default false. Transient ones exist only then:
+   * each batch has its own, `nextGradient` is absent, and `update` belongs to another program.
+   */
+  readonly delivers?: "gradients" | "transient gradients" | false;
+  /** Least bytes of a portion; default 4 MiB. There are at most 32 portions: each costs a wake-up of all threads. */
+  readonly portionBytes?: number;
 }
 
 /** Traces the entries of a trainer. */
-export function traceTrainer(trainer: Trainer, { optimizer, accumulate }: TrainingOptions): TracedTrainer {
+export function traceTrainer(
+  trainer: Trainer,
+  { optimizer, accumulate, delivers = false, portionBytes = PORTION_BYTES }: TrainingOptions,
+): TracedTrainer {
   const inputs = Object.entries(trainer.batch).map(([name, { shape, dtype }]) => [name, input(name, shape, dtype)]);
   const found = [trainer.objective, ...(trainer.second ? [trainer.second] : [])].map((build) => {
     const objective = build(Object.fromEntries(inputs));
@@ -180,10 +192,12 @@ export function traceTrainer(trainer: Trainer, { optimizer, accumulate }: Traini
   const { assign, gradientNorm } = optimizerUpdate(parts, optimizer);
   const set = parts.map((part) => [part.gradient, part.value] as const);
   const more = parts.map((part) => [part.gradient, add(part.gradient, part.value)] as const);
+  const transient = delivers === "transient gradients";
+  const delivery = delivers && { delivers: deliveryOf(trainer.trainable, transient, portionBytes) };
   const all: TrainingEntries = {
     counts: { outputs: { counts } },
-    firstGradient: { outputs: { statistics }, assign: set },
-    ...(accumulate > 1 && { nextGradient: { outputs: { statistics }, assign: more } }),
+    firstGradient: { outputs: { statistics }, assign: set, ...delivery },
+    ...(accumulate > 1 && !transient && { nextGradient: { outputs: { statistics }, assign: more, ...delivery } }),
     update: { outputs: { gradient_norm: gradientNorm }, assign },
     evaluate: { outputs: { statistics } },
     ...entries,
@@ -198,6 +212,15 @@ export function traceTrainer(trainer: Trainer, { optimizer, accumulate }: Traini
     metrics: Object.keys(metrics),
     maxima: Object.keys(maxima),
   };
+}
+
+const PORTION_BYTES = 4 << 20;
+const MAX_PORTIONS = 32;
+
+function deliveryOf(parameters: readonly TrainableParameter[], transient: boolean, portionBytes: number): Delivery {
+  const bytes = parameters.reduce((sum, { variable: own }) => sum + bytesOf(own), 0);
+  const portions = Math.min(MAX_PORTIONS, Math.max(1, Math.floor(bytes / portionBytes)));
+  return { variables: parameters.map(({ name }) => gradientName(name)), portions, transient };
 }
 
 /** Gradients of Σ scale · sum with respect to the variables that it depends on, by name. */
@@ -284,14 +307,16 @@ export async function compileTrainer(
     accumulate: batches,
     ranks = oneRank,
     zero = 0,
+    portionBytes,
     ...compileOptions
   }: TrainingOptions & CompileOptions & { readonly ranks?: Ranks; readonly zero?: ZeroStage },
 ): Promise<TrainingProgram> {
   const accumulate = Math.ceil(batches / ranks.size);
-  const { entries: all, ...traced } = traceTrainer(trainer, { optimizer, accumulate });
+  const stage = ranks.size === 1 ? 0 : zero;
+  const delivers = ranks.size > 1 && (stage === 2 ? "transient gradients" : "gradients");
+  const { entries: all, ...traced } = traceTrainer(trainer, { optimizer, accumulate, delivers, portionBytes });
   const { trainable } = trainer;
   const { update, ...others } = all;
-  const stage = ranks.size === 1 ? 0 : zero;
   const program = await compile(stage === 0 ? all : others, compileOptions);
   let sharded: ShardedOptimizer | null = null;
   try {

@@ -81,7 +81,7 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
   const entries: string[] = [];
   const costs: KernelCost[] = [];
   const numbers = new Map(graph.memory.variables.map((buffer, i) => [buffer, i] as const));
-  for (const [entryName, kernels] of graph.entries) {
+  for (const [entryName, kernels] of graph.runs) {
     const calls = kernels.map((kernel, i) => {
       const emission = emitKernel(kernel, kernels[i - 1], graph.dtype, set);
       scratch.add(emission.scratch);
@@ -100,7 +100,7 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
     const count = profiles() ? [`  runs[${entries.length}]++;`] : [];
     entries.push(entryFunctions(`entry_${identifier(entryName)}`, [...count, ...calls]));
   }
-  const names = [...graph.entries.keys()].map(identifier);
+  const names = [...graph.runs.keys()].map(identifier);
   const bindings = Math.ceil((8 * (1 + graph.memory.variables.length)) / 64) * 64;
   const weights = storedWeights(graph);
   const templates = [
@@ -129,7 +129,7 @@ export function emitProgram(graph: CompiledGraph, set: InstructionSet, threads: 
           profiler(
             [...functions.values()].map(({ name }) => name),
             costs,
-            graph.entries.size,
+            graph.runs.size,
           ),
         ]
       : []),

@@ -234,7 +234,11 @@ function createImage(
       hostTensor(type, null, () => viewOf(arena, offset, type)),
     );
   }
-  const numbers = new Map(Object.keys(entries).map((name, i) => [name, i] as const));
+  const numbers = new Map(
+    Object.keys(entries)
+      .flatMap((entry) => layout.runs[entry])
+      .map(({ name }, i) => [name, i] as const),
+  );
   return {
     ...device,
     bytes: arena.bytes + own.bytes,
@@ -248,7 +252,7 @@ function createImage(
       tensors.set(name, tensor);
       return tensor;
     },
-    run: (entry) => loaded.run(numbers.get(entry) as number),
+    run: (run) => loaded.run(numbers.get(run) as number),
     close: () => loaded.close(),
   };
 }

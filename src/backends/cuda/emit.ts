@@ -92,7 +92,7 @@ export function emitProgram(graph: CompiledGraph, library: Arithmetic["library"]
   const stepsOf = (kernel: Kernel) =>
     kernel.kind === "loop" ? loopSteps(kernel.body) : templateSteps(kernel, graph.dtype, once);
   const entries = Object.fromEntries(
-    [...graph.entries].map(([name, kernels]) => [name, kernels.flatMap((kernel) => stepsOf(kernel).map(launchOf))]),
+    [...graph.runs].map(([name, kernels]) => [name, kernels.flatMap((kernel) => stepsOf(kernel).map(launchOf))]),
   );
   const source = [
     "// Emitted by Quern.",

@@ -124,7 +124,7 @@ interface DeviceVariable extends DeviceTensor {
 }
 
 function createImage(
-  { entries, slots, layout, tables, shared }: Loadable,
+  { slots, layout, tables, shared }: Loadable,
   { entries: launches, bytes }: Launches,
   image: Uint8Array,
   device: Device,
@@ -167,7 +167,7 @@ function createImage(
       graphs.set(entry, graph);
       return graph;
     };
-    for (const entry of Object.keys(entries)) graphOf(entry);
+    for (const run of Object.keys(launches)) graphOf(run);
     return {
       bytes: bytes + own.bytes,
       queues: [],

@@ -40,7 +40,7 @@ export function compileReference(entries: Entries, dtype: ComputeDType = "fp32")
   const [slots, layout] = [slotsOf(entries), tracedLayout(entries)];
   const image = openReference({ entries, slots, dtype, folder: "", layout, tables: [], shared: new Map() });
   const plan = planOf(reference.name, TARGET, slots, layout, dtype, image);
-  const program = createProgram(entries, slots, image, plan);
+  const program = createProgram({ entries, slots, layout }, image, plan);
   return Object.assign(program, {
     readExact(name: string) {
       slotOf(slots, name);

@@ -113,9 +113,7 @@ export function emitProgram(graph: CompiledGraph, workgroupBytes: number): Emitt
       return { kernel: known.number, places: emission.operands.map(placeOf), workgroups: emission.workgroups };
     });
   };
-  const entries = Object.fromEntries(
-    [...graph.entries].map(([name, list]) => [name, list.flatMap(launchesOf)] as const),
-  );
+  const entries = Object.fromEntries([...graph.runs].map(([name, list]) => [name, list.flatMap(launchesOf)] as const));
   return {
     entries,
     kernels: [...kernels].map(([text, { name }]) => ({ name, text })),

@@ -26,7 +26,7 @@ export interface TrainingMemory {
   readonly gradients: number;
   readonly optimizer: number;
   readonly activations: number;
-  /** Values of one layer's backward pass, which live only from one kernel to the next. */
+  /** Values of one layer's backward pass, which live only from one kernel to the next; with ZeRO 2, gradients on their way to a rank. */
   readonly workspace: number;
   readonly total: number;
 }
@@ -45,7 +45,7 @@ export function trainingMemory(config: ModelConfig, o: TrainingSetup): TrainingM
   const optimizer = (trained * (isHalf ? 12 : 8)) / divided(1);
   const factor = (share * (isHalf ? 2 : 4)) / 4;
   const activations = activationsOf(config, o) * factor;
-  const workspace = workspaceBytes(config, o) * factor;
+  const workspace = workspaceBytes(config, o) * factor + sentBytes(config, o, trained * weightBytes, activations);
   const total = weights + gradients + optimizer + activations + workspace;
   return { weights, gradients, optimizer, activations, workspace, total };
 }
@@ -68,6 +68,21 @@ function activationsOf(config: ModelConfig, { batch, sequence, recompute }: Trai
 function workspaceBytes({ family, hidden, width }: ModelConfig, { batch, sequence, recompute }: TrainingSetup): number {
   const values = (family === "gpt2" ? 3 : 4) * hidden + (recompute ? 2 * width : 0);
   return 4 * batch * sequence * values;
+}
+
+/** As in quern/train: gradients are sent in at most 32 portions, of at least 4 MiB. */
+const [MAX_PORTIONS, PORTION_BYTES] = [32, 4 << 20];
+
+/**
+ * Bytes of the gradients that a device holds until their owners have them, with ZeRO 2 and 3: the table's, which has two parts, from
+ * the start of the backward pass to its end, and a portion of the others. Without recomputation it can use the memory that the
+ * activations of the same layers had.
+ */
+function sentBytes({ vocabSize, width }: ModelConfig, o: TrainingSetup, gradientBytes: number, activations: number) {
+  if (o.zero < 2 || o.dataParallel === 1) return 0;
+  const table = o.lora === null ? (vocabSize * width * (o.dtype === "bf16" ? 2 : 4)) / o.tensorParallel : 0;
+  const portion = Math.min(gradientBytes - table, Math.max(PORTION_BYTES, gradientBytes / MAX_PORTIONS));
+  return table + portion * (o.recompute ? 1 : Math.max(0, 1 - activations / gradientBytes));
 }
 
 /** Weights of LoRA adapters of a rank on every projection of the layers: r · (in + out) each (Hu et al., arXiv:2106.09685). */

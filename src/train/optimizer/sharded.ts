@@ -2,7 +2,7 @@
  * @file The optimizer of one of several ranks that divide its state (ZeRO stages 1 and 2). It is a program of its own: it updates
  * this rank's pieces of the weights in place, in the memory of the training program, and has the state of those pieces alone.
  */
-import { type CompileOptions, compile, type Program } from "../../backends/index.js";
+import { type CompileOptions, compile, type Program, withMemory } from "../../backends/index.js";
 import { add, type Entry, mul, scalar, sum, variable } from "../../tensor/index.js";
 import type { Ranks } from "../distributed/ranks.js";
 import {
@@ -24,6 +24,8 @@ export interface ShardedOptimizer {
   readonly pieces: readonly Piece[];
   /** Bytes of this rank's program: state, and in stage 2 gradients. */
   readonly bytes: number;
+  /** Stage 2: sets the gradient of this rank's piece of a parameter, or adds to it. */
+  add(parameter: string, gradient: Float32Array, isFirst: boolean): void;
   /** Takes a step with the summed gradients of this rank's pieces; returns the global norm. The other ranks' weights stay. */
   update(ranks: Ranks, scalars: Readonly<Record<string, number>>): Promise<number>;
   /** The whole of a state variable, on rank 0; others contribute, and get an empty array. All ranks call it. */
@@ -94,9 +96,19 @@ export async function compileSharded(
     });
   }
 
+  // The training program and this one share the weights, so they take turns. But gradients come while the other runs.
+  const gradientNames = stage === 2 ? parts.map(({ name }) => gradientName(name)) : [];
+  const memory = program === null ? [] : await withMemory(program, gradientNames, async (views) => views);
+  const gradients = new Map(memory.map((values, i) => [parts[i].name, values] as const));
+
   return {
     stage,
     pieces,
+    add(parameter, gradient, isFirst) {
+      const sum = gradients.get(parameter) as Float32Array;
+      if (isFirst) sum.set(gradient);
+      else for (let i = 0; i < sum.length; i++) sum[i] += gradient[i];
+    },
     bytes: program?.plan.arenaBytes ?? 0,
     async update(ranks, scalars) {
       await program?.run("norm");

@@ -1,7 +1,7 @@
 /**
  * @file Divides the optimizer's work and state among ranks (ZeRO: Rajbhandari et al., arXiv:1910.02054). AdamW treats every number
- * alone, so its parameters are laid end to end and cut into equal ranges. Muon needs whole matrices: each goes to the rank that has
- * the fewest numbers so far, the largest first.
+ * alone, so each of its parameters is cut into equal ranges: whichever gradients are summed, all ranks have the same work. Muon needs
+ * whole matrices: each goes to the rank that has the fewest numbers so far, the largest first.
  */
 import { sizeOf } from "../../tensor/index.js";
 import { type OptimizerOptions, type Updated, usesMuon } from "./optimizer.js";
@@ -26,24 +26,18 @@ export function shareOut(parameters: readonly Updated[], options: OptimizerOptio
     parameters.filter((parameter) => usesMuon(parameter, options)),
     size,
   );
-  const rest = parameters.filter(({ name }) => !owners.has(name));
-  const total = rest.reduce((sum, parameter) => sum + lengthOf(parameter), 0);
-  let start = 0; // of the parameter among all numbers of AdamW
   return parameters.flatMap((parameter): Piece[] => {
     const { name } = parameter;
     const length = lengthOf(parameter);
     const owner = owners.get(name);
     if (owner !== undefined) return [{ name, from: 0, length, owner }];
-    /** First number of the parameter that belongs to rank `k` or a later one. */
-    const cut = (k: number) => {
-      const exact = Math.round((total * k) / size) - start;
-      return exact >= length ? length : Math.max(0, Math.floor(exact / ALIGNED) * ALIGNED);
-    };
+    /** First number that belongs to rank `k` or a later one. */
+    const cut = (k: number) =>
+      k === size ? length : Math.min(length, Math.round((length * k) / size / ALIGNED) * ALIGNED);
     const pieces = Array.from({ length: size }, (_, k) => {
       const from = cut(k);
-      return { name, from, length: (k === size - 1 ? length : cut(k + 1)) - from, owner: k };
+      return { name, from, length: cut(k + 1) - from, owner: k };
     });
-    start += length;
     return pieces.filter((piece) => piece.length > 0);
   });
 }

@@ -136,10 +136,12 @@ export const pretrainOptions = z.object({
   zero: z
     .int()
     .min(0)
-    .max(1)
+    .max(2)
     .optional()
-    .describe("ZeRO stage of several ranks: 1 divides the optimizer's moments among them (default 0)")
-    .meta({ value: "0|1" }),
+    .describe(
+      "ZeRO stage of several ranks: 1 divides the optimizer's moments among them, 2 the gradients too (default 0)",
+    )
+    .meta({ value: "0|1|2" }),
   threads: count().max(256).optional().describe("threads of each rank (default: its cores)").meta({ value: "N" }),
   seed: z
     .int()

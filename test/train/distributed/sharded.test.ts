@@ -14,18 +14,20 @@ const parameter = (name: string, shape: readonly number[], kind: "table" | "proj
 });
 
 describe("shareOut", () => {
-  it("cuts AdamW's numbers into equal ranges that begin at cache lines", () => {
+  it("cuts each of AdamW's parameters into equal ranges that begin at cache lines", () => {
     const pieces = shareOut(
       [parameter("a", [100, 16]), parameter("b", [7]), parameter("c", [33, 10])],
       ADAMW_DEFAULTS,
       3,
     );
     expect(pieces).toEqual([
-      { name: "a", from: 0, length: 640, owner: 0 },
-      { name: "a", from: 640, length: 640, owner: 1 },
-      { name: "a", from: 1280, length: 320, owner: 2 },
+      { name: "a", from: 0, length: 528, owner: 0 },
+      { name: "a", from: 528, length: 544, owner: 1 },
+      { name: "a", from: 1072, length: 528, owner: 2 },
       { name: "b", from: 0, length: 7, owner: 2 },
-      { name: "c", from: 0, length: 330, owner: 2 },
+      { name: "c", from: 0, length: 112, owner: 0 },
+      { name: "c", from: 112, length: 112, owner: 1 },
+      { name: "c", from: 224, length: 106, owner: 2 },
     ]);
   });
 
@@ -72,6 +74,8 @@ describe("ranks that divide the optimizer's state", { timeout: SLOW_BUILD }, () 
   it.each([
     { size: 2, zero: 1, optimizer: ADAMW_DEFAULTS },
     { size: 3, zero: 1, optimizer: muon },
+    { size: 2, zero: 2, optimizer: muon },
+    { size: 3, zero: 2, optimizer: ADAMW_DEFAULTS },
   ] as const)("train as one rank does: $size ranks, stage $zero, $optimizer.kind", async (each) => {
     const { size, zero, optimizer } = each;
     const whole = await trainOn(oneRank, { batch: ROWS, accumulate: 1, optimizer });
