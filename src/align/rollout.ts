@@ -95,7 +95,7 @@ export function openRolloutDecoder(
     ...(target as object),
     lora: policy.lora,
     dtype: program.plan.dtype,
-    kvDtype: program.plan.dtype === "bf16" ? "bf16" : "f32",
+    kvDtype: program.plan.dtype === "fp32" ? "f32" : "bf16",
     sequence: Math.min(sequence, policy.config.sequence),
   });
 }

@@ -29,6 +29,8 @@ export interface Target {
 /** @typeParam Options type of the options that `compile` accepts under the backend's name */
 export interface Backend<Options = unknown, T extends Target = Target> {
   readonly name: string;
+  /** Whether its programs can have dtype fp8. */
+  readonly multipliesInFp8?: true;
   /**
    * @param beside a loaded program that the new one shares memory with; its device is used, and its options are the defaults
    * @param dtype the requested dtype; the fastest instruction set for bf16 is not always the widest

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Buffer, type CompiledGraph, type ComputeDType, compileGraph, type Run } from "../compiler/index.js";
-import { OutOfMemoryError } from "../errors.js";
+import { OutOfMemoryError, QuernError } from "../errors.js";
 import { bytesOf, type Entries, isOp, nodesOf } from "../tensor/index.js";
 import type { Backend, Image, Layout, Lowered, Target } from "./backend.js";
 import { freeMemory } from "./free-memory.js";
@@ -15,7 +15,8 @@ import { type Slot, slotsOf } from "./slots.js";
 /** Options of `compile` that all targets accept. */
 export interface CommonOptions {
   /**
-   * `bf16`: large products round their operands to bf16 and accumulate in fp32; everything else stays fp32. `auto`: bf16 if
+   * `bf16`: large products round their operands to bf16 and accumulate in fp32; everything else stays fp32. `fp8`: their operands are
+   * scaled and rounded to e4m3, except in attention and the head, which stay bf16; only on `cuda` and `reference`. `auto`: bf16 if
    * the machine multiplies bf16 faster than fp32, else fp32. Default fp32.
    */
   readonly dtype?: ComputeDType | "auto";
@@ -35,6 +36,11 @@ export async function compileFor<Options, T extends Target>(
   { dtype: wanted = "fp32", shareWith, ...others }: CommonOptions,
 ): Promise<Program> {
   const start = performance.now();
+  if (wanted === "fp8" && !backend.multipliesInFp8) {
+    throw new QuernError(`the ${backend.name} backend has no products in fp8; use --backend cuda or --dtype bf16`, {
+      exitCode: 2,
+    });
+  }
   const slots = slotsOf(entries);
   const sharing = resolveSharing(backend.name, slots, shareWith);
   let target: T | undefined;

@@ -1,7 +1,7 @@
 /** @file Computes a program's cost per kernel (floating-point operations, bytes, memory) and the savings of fusion. */
 import { DTYPE_BYTES, type Entries, isOp, type Node, type Op, sizeOf } from "../tensor/index.js";
 import { compileGraph } from "./compile-graph.js";
-import { type ComputeDType, multipliesInBf16 } from "./compute-dtype.js";
+import { type ComputeDType, productDType } from "./compute-dtype.js";
 import { buffersOf, type Kernel, type LoopBody } from "./kernels.js";
 import type { Limits } from "./memory.js";
 
@@ -98,13 +98,13 @@ export function costOf(kernel: Kernel, dtype: ComputeDType): KernelCost {
   const own = flopsOf[node.op]?.(node) ?? 0;
   const shape = node.op === "matmul" ? matmulShape(node) : node.outputs[0].shape.join("×");
   const added = epilogue ? operationsOf(epilogue) : [];
-  const inBf16 = dtype === "bf16" && multipliesInBf16(node);
+  const products = productDType(node, dtype);
   return {
-    what: `${node.op} ${shape}${inBf16 ? " in bf16" : ""}${stores}${added.length > 0 ? ` + ${added.join(", ")}` : ""}`,
+    what: `${node.op} ${shape}${products === "fp32" ? "" : ` in ${products}`}${stores}${added.length > 0 ? ` + ${added.join(", ")}` : ""}`,
     launches: 1,
     flops: own + (epilogue ? loopFlops(epilogue) : 0),
     bytes,
-    bf16Flops: inBf16 ? own : 0,
+    bf16Flops: products === "fp32" ? 0 : own,
   };
 }
 

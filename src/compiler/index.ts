@@ -6,7 +6,7 @@ export {
   type Run,
   transientVariables,
 } from "./compile-graph.js";
-export { type ComputeDType, multipliesInBf16 } from "./compute-dtype.js";
+export { type ComputeDType, multipliesInBf16, productDType } from "./compute-dtype.js";
 export { costOf, type EntryCost, type Explanation, explain, type KernelCost, type Totals } from "./explain.js";
 export { flatten } from "./flatten.js";
 export * from "./kernels.js";

@@ -98,6 +98,29 @@ function byteToFloat(bits: number, dtype: ByteFloatDType): number {
   return sign * (1 + fraction / (1 << fractionBits)) * 2 ** (exponent - bias);
 }
 
+const LARGEST_E4M3 = 448;
+
+/** Rounds a number to the bits of an e4m3 float, to nearest, ties to even; larger ones become ±448, and NaN stays NaN. */
+export function floatToE4m3(value: number): number {
+  if (Number.isNaN(value)) return 0x7f;
+  const sign = value < 0 || Object.is(value, -0) ? 0x80 : 0;
+  const size = Math.min(Math.abs(value), LARGEST_E4M3);
+  const exponent = size < 2 ** -6 ? -6 : Math.floor(Math.log2(size));
+  const steps = size / 2 ** (exponent - 3); // 8 to 16, or 0 to 8 for subnormal numbers
+  const low = Math.floor(steps);
+  const rounded = steps - low > 0.5 || (steps - low === 0.5 && low % 2 === 1) ? low + 1 : low;
+  return sign | (8 * (exponent + 6) + rounded); // a carry correctly increments the exponent
+}
+
+export const e4m3ToFloat = (bits: number): number => byteToFloat(bits, "F8_E4M3");
+
+/** The power of two that brings a tensor's largest element to between 224 and 448; NaN for one that is not finite. */
+export function e4m3Scale(largest: number): number {
+  if (!Number.isFinite(largest)) return Number.NaN;
+  if (largest === 0) return 1;
+  return 2 ** Math.max(-126, Math.min(126, Math.floor(Math.log2(LARGEST_E4M3 / largest))));
+}
+
 /** Converts stored bytes to float32 values; `bytes` must start at offset 0 of its buffer. */
 export function convertToFloats(bytes: Uint8Array, dtype: FloatDType | ByteFloatDType): Float32Array {
   switch (dtype) {

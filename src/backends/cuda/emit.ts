@@ -14,6 +14,7 @@ const TEMPLATE_FILES = [
   "platform",
   "reduce",
   "gemm",
+  "fp8",
   "stored",
   "lookup",
   "cache",

@@ -42,11 +42,14 @@ const LAUNCHES_FILE = "launches.json";
 const QUIET = ["--diag-suppress=177"];
 /** bf16 on tensor cores needs Ampere. */
 const LEAST_CAPABILITY = 80;
+/** e4m3 on tensor cores needs Ada. */
+const LEAST_FOR_FP8 = 89;
 
 export const cuda: Backend<CudaOptions, CudaTarget> = {
   name: "cuda",
+  multipliesInFp8: true,
 
-  async choose(options = {}, beside) {
+  async choose(options = {}, beside, dtype) {
     const ordinal = options.device ?? (beside as CudaImage | null)?.ordinal ?? ordinalOf(process.env.QUERN_CUDA_DEVICE);
     const device = openDevice(ordinal);
     if (beside && (beside as CudaImage).device !== device) {
@@ -55,6 +58,12 @@ export const cuda: Backend<CudaOptions, CudaTarget> = {
     if (device.capability < LEAST_CAPABILITY) {
       throw new QuernError(
         `the GPU ${device.name} has compute capability ${device.capability / 10}, but 8.0 (Ampere) or newer is needed`,
+      );
+    }
+    if (dtype === "fp8" && device.capability < LEAST_FOR_FP8) {
+      throw new QuernError(
+        `the GPU ${device.name} has compute capability ${device.capability / 10}, but fp8 needs 8.9 (Ada) or newer; use --dtype bf16`,
+        { exitCode: 2 },
       );
     }
     const nvrtc = openNvrtc();

@@ -62,6 +62,7 @@ const lambda = (finish: string, size: number) => {
 export function productSteps(product: Product): Step[] {
   const { M, N, K, a, b, transposeA, transposeB, how, finish, scratch = 0 } = product;
   const { bf16 } = how;
+  if (how.fp8) return fp8Steps(product);
   const fast = bf16 ? librarySteps(product) : null;
   if (fast) return fast;
   const layout = `${!transposeA}, ${transposeB}, ${a.type}, ${b.type}`;
@@ -75,18 +76,81 @@ export function productSteps(product: Product): Step[] {
     ];
   }
   const grid = [Math.ceil(N / MMA_TILE), Math.ceil(M / MMA_TILE)];
-  const wanted = Math.min(Math.floor(WANTED_TILES / (grid[0] * grid[1])), Math.floor(K / LEAST_DEPTH));
-  const depth = wanted > 1 ? Math.ceil(K / wanted / 32) * 32 : K;
-  const parts = Math.ceil(K / depth);
-  const run = (use: Pointers) => `(${M}, ${N}, ${K}, ${depth}, ${a.at(use)}, ${b.at(use)}, finish);`;
-  if (parts === 1) {
-    return [stepOf("gemm", grid, 256, (use) => `${lambda(finish(use), M * N)}\nqn_gemm_bf16<${layout}>${run(use)}`)];
-  }
-  const sums = (use: Pointers) => use.scratch("float", scratch, 4 * parts * M * N);
+  const { depth, parts } = splitOf(grid, K, 32);
+  const run = (use: Pointers) =>
+    `qn_gemm_bf16<${layout}>(${M}, ${N}, ${K}, ${depth}, ${a.at(use)}, ${b.at(use)}, finish);`;
+  return splitSteps({ M, N, grid, parts, finish, at: scratch }, run);
+}
+
+/** Blocks that look for the largest element of an operand, each with at least this many elements. */
+const MAX_SEARCHERS = 256;
+const LEAST_SEARCHED = 4096;
+/** A row of an operand in e4m3 is padded to a multiple of a tile's depth. */
+const DEPTH_FP8 = 64;
+
+/** A product in e4m3: each operand is scaled, rounded and laid out along K in scratch. */
+function fp8Steps({ M, N, K, a, b, transposeA, transposeB, finish, scratch = 0 }: Product): Step[] {
+  const words = (Math.ceil(K / DEPTH_FP8) * DEPTH_FP8) / 4;
+  let end = scratch;
+  const reserve = (bytes: number) => {
+    const at = end;
+    end = aligned(end + bytes);
+    return at;
+  };
+  const steps: Step[] = [];
+  const quantised = ({ at }: Matrix, rows: number, isAlongK: boolean) => {
+    const searchers = Math.min(MAX_SEARCHERS, Math.ceil((rows * K) / LEAST_SEARCHED));
+    const [largestAt, inverseAt, toAt] = [reserve(4 * searchers), reserve(4), reserve(4 * rows * words)];
+    const largest = (use: Pointers) => use.scratch("float", largestAt, 4 * searchers);
+    const inverse = (use: Pointers) => use.scratch("float", inverseAt, 4);
+    const to = (use: Pointers) => use.scratch("unsigned", toAt, 4 * rows * words);
+    steps.push(
+      stepOf("largest", [searchers], 256, (use) => `qn_largest(${rows * K}, ${at(use)}, ${largest(use)});`),
+      stepOf("round_e4m3", [Math.ceil(words / 32), Math.ceil(rows / 32)], 256, (use) => {
+        const given = `${rows}, ${K}, ${words}, ${searchers}, ${at(use)}`;
+        return `qn_round_to_e4m3<${isAlongK}>(${given}, ${largest(use)}, ${to(use)}, ${inverse(use)});`;
+      }),
+    );
+    return { inverse, to };
+  };
+  const x = quantised(a, M, !transposeA);
+  const y = quantised(b, N, transposeB);
+  const grid = [Math.ceil(N / MMA_TILE), Math.ceil(M / MMA_TILE)];
+  const { depth, parts } = splitOf(grid, words * 4, DEPTH_FP8);
+  const run = (use: Pointers) =>
+    `qn_gemm_e4m3(${M}, ${N}, ${words}, ${depth / 4}, ${x.to(use)}, ${y.to(use)}, ${x.inverse(use)}, ${y.inverse(use)}, finish);`;
+  return [...steps, ...splitSteps({ M, N, grid, parts, finish, at: end }, run)];
+}
+
+/** Columns of K per part, and the number of parts, of a product in tiles. */
+function splitOf([x, y]: readonly number[], K: number, multiple: number) {
+  const wanted = Math.min(Math.floor(WANTED_TILES / (x * y)), Math.floor(K / LEAST_DEPTH));
+  const depth = wanted > 1 ? Math.ceil(K / wanted / multiple) * multiple : K;
+  return { depth, parts: Math.ceil(K / depth) };
+}
+
+/** A product in tiles: one launch, or one for the parts along K and one that adds them. `at` is free scratch. */
+function splitSteps(
+  {
+    M,
+    N,
+    grid,
+    parts,
+    finish,
+    at,
+  }: Pick<Product, "M" | "N" | "finish"> & {
+    readonly grid: readonly number[];
+    readonly parts: number;
+    readonly at: number;
+  },
+  run: (use: Pointers) => string,
+): Step[] {
+  if (parts === 1) return [stepOf("gemm", grid, 256, (use) => `${lambda(finish(use), M * N)}\n${run(use)}`)];
+  const sums = (use: Pointers) => use.scratch("float", at, 4 * parts * M * N);
   return [
     stepOf("gemm_part", [...grid, parts], 256, (use) => {
       const store = `${sums(use)}[((qn_long)blockIdx.z * ${M} + r) * ${N} + c] = z;`;
-      return `${lambda(store, M * N)}\nqn_gemm_bf16<${layout}>${run(use)}`;
+      return `${lambda(store, M * N)}\n${run(use)}`;
     }),
     stepOf("gemm_parts", [Math.ceil((M * N) / 256)], 256, (use) => {
       return `${lambda(finish(use), M * N)}\nqn_gemm_parts(${M}, ${N}, ${parts}, ${sums(use)}, finish);`;

@@ -36,6 +36,8 @@ export interface ProductStep {
 /** How products are computed. */
 export interface Arithmetic {
   readonly bf16: boolean;
+  /** Matrix products in e4m3. */
+  readonly fp8: boolean;
   /** Chooses cuBLASLt's algorithm for a shape; null if the library does not compute it. */
   readonly library: ((shape: ProductShape) => Algorithm | null) | null;
 }

@@ -1,5 +1,5 @@
 /** @file The launches of each large operation: which kernel of templates/ computes it, with which arguments. */
-import { type Buffer, type ComputeDType, multipliesInBf16, type TemplateKernel } from "../../compiler/index.js";
+import { type Buffer, type ComputeDType, productDType, type TemplateKernel } from "../../compiler/index.js";
 import { DTYPE_BYTES, isOp, type Node, type Op, optionalInput, sizeOf } from "../../tensor/index.js";
 import { attentionGradientSteps, attentionSteps } from "./attention.js";
 import { crossEntropyGradientSteps, crossEntropySteps } from "./cross-entropy.js";
@@ -25,7 +25,8 @@ export function templateSteps(
 ): readonly Step[] {
   const emit = templates[kernel.node.op as TemplateOp];
   if (!emit) throw new Error(`${kernel.node.op} has no template`);
-  return emit(kernel, { bf16: dtype === "bf16" && multipliesInBf16(kernel.node), library });
+  const products = productDType(kernel.node, dtype);
+  return emit(kernel, { bf16: products === "bf16", fp8: products === "fp8", library });
 }
 
 const shapeOf = (node: Node, i: number) => node.inputs[i].shape;

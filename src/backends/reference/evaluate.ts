@@ -9,6 +9,9 @@ import {
   type BlockDType,
   castNumber,
   type DType,
+  e4m3Scale,
+  e4m3ToFloat,
+  floatToE4m3,
   floatToHalf,
   halfToFloat,
   isBlocked,
@@ -45,8 +48,14 @@ export const toBf16: Rounding = (x) => {
   const rest = x / unit - low;
   return unit * (rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low);
 };
-const rounded = (x: Value, round: Rounding): Value =>
-  round === exact ? x : { shape: x.shape, data: x.data.map(round) };
+/** Rounds to the nearest e4m3, ties to even; for operands of matrix products, which `rounded` scales. */
+export const toE4m3: Rounding = (x) => e4m3ToFloat(floatToE4m3(x));
+function rounded({ shape, data }: Value, round: Rounding): Value {
+  if (round === exact) return { shape, data };
+  if (round !== toE4m3) return { shape, data: data.map(round) };
+  const scale = e4m3Scale(data.reduce((most, x) => Math.max(most, Math.abs(x)), 0));
+  return { shape, data: data.map((x) => toE4m3(x * scale) / scale) };
+}
 
 export const unaryFunctions: { readonly [O in UnaryOp]: (x: number) => number } = {
   again: (x) => x,

@@ -1,5 +1,5 @@
 /** @file The `reference` backend: interprets the traced graph in float64. Tests compare other backends with it. */
-import { type ComputeDType, HOST_LIMITS, multipliesInBf16 } from "../../compiler/index.js";
+import { type ComputeDType, HOST_LIMITS, productDType } from "../../compiler/index.js";
 import {
   bytesOf,
   type DType,
@@ -18,16 +18,17 @@ import { type Backend, type DeviceTensor, hostTensor, type Image, type Loadable,
 import { planOf, tracedLayout } from "../compile.js";
 import { createProgram, type Program } from "../program.js";
 import { nameOf, slotOf, slotsOf } from "../slots.js";
-import { evaluators, exact, toBf16, type Value } from "./evaluate.js";
+import { evaluators, exact, toBf16, toE4m3, type Value } from "./evaluate.js";
 
 export interface ReferenceProgram extends Program {
   /** `read` in float64. */
   readExact(name: string): Float64Array;
 }
 
-/** The interpreter has no options. With bf16 it rounds the operands of the same products as other backends; all else is float64. */
+/** The interpreter has no options. With bf16 or fp8 it rounds the operands of the same products as other backends; all else is float64. */
 export const reference: Backend<undefined> = {
   name: "reference",
+  multipliesInFp8: true,
   choose: async () => TARGET,
   limits: () => HOST_LIMITS,
   open: async (program) => openReference(program),
@@ -83,7 +84,7 @@ function openReference({ entries, slots, dtype, shared }: Loadable): Image {
           continue;
         }
         const evaluate = evaluators[node.op] as (typeof evaluators)[Op & "add"];
-        const rounding = dtype === "bf16" && multipliesInBf16(node) ? toBf16 : exact;
+        const rounding = { fp32: exact, bf16: toBf16, fp8: toE4m3 }[productDType(node, dtype)];
         evaluate(node.inputs.map(lookUp), node.attributes, node, rounding).forEach((data, i) => {
           results.set(`${node.id}.${i}`, { shape: node.outputs[i].shape, data });
         });

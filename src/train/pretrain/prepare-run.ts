@@ -405,7 +405,8 @@ export async function estimate(request: RunRequest, sizes: Sizes): Promise<Measu
   const { threads, instructionSet } = await examineMachine({ measure: false });
   const bf16Set = measured === null ? instructionSet : await bf16Row(measured);
   const faster = measured !== null && limitOf(measured, { target: bf16Set, dtype: "bf16" }) > 1.2 * measured.gflops;
-  const dtype = o.dtype === "fp32" || (o.dtype !== "bf16" && !faster) ? "fp32" : "bf16";
+  const fastest = faster ? "bf16" : "fp32";
+  const dtype = o.dtype === undefined || o.dtype === "auto" ? fastest : o.dtype;
   const target = dtype === "bf16" ? bf16Set : instructionSet;
   const peak = peakOf(request, { target, precision: dtype }) ?? UNKNOWN_PEAK;
   const part = (trainingFlopsPerToken(model, sequence) * batch * sequence) / (0.5 * peak);

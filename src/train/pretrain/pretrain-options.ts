@@ -129,9 +129,11 @@ export const pretrainOptions = z.object({
   decay: z.number().min(0).optional().describe("weight decay of matrices (default 0.1)").meta({ value: "X" }),
   clip: z.number().positive().optional().describe("maximum gradient norm (default 1)").meta({ value: "X" }),
   dtype: z
-    .enum(["auto", "fp32", "bf16"])
+    .enum(["auto", "fp32", "bf16", "fp8"])
     .optional()
-    .describe("dtype of the matrix products (default auto: the fastest here)"),
+    .describe(
+      "dtype of the matrix products (default auto: the fastest of fp32 and bf16 here); fp8 needs --backend cuda",
+    ),
   recompute: z.boolean().optional().describe("recompute each layer in the backward pass: less memory, more time"),
   zero: z
     .int()

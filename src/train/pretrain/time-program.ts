@@ -1,4 +1,6 @@
 /** @file Times the training program of given sizes, without a run. */
+
+import type { ComputeDType } from "../../backends/index.js";
 import { initialValues, parametersOf } from "../../model/index.js";
 import { batchesOf } from "../data/loader.js";
 import { optimizerOf } from "../optimizer/optimizer.js";
@@ -21,7 +23,7 @@ export async function timeProgram(
   sizes: Sizes,
   options: {
     readonly threads?: number;
-    readonly dtype?: "auto" | "fp32" | "bf16";
+    readonly dtype?: "auto" | ComputeDType;
     readonly seconds: number;
     readonly signal?: AbortSignal;
   },

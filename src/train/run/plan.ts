@@ -65,7 +65,7 @@ export const runPlanFields = {
   optimizer: z.looseObject({}).transform(withKind),
   seed: z.int().min(0),
   threads: count,
-  precision: z.enum(["fp32", "bf16"]),
+  precision: z.enum(["fp32", "bf16", "fp8"]),
   validate_every: count.optional(),
   save_every: count.nullable().default(null),
 };

@@ -61,6 +61,18 @@ function libraryEntries(): Entries {
   return { main: { outputs: { y: q.gelu(q.linear(x, w, b)) } } };
 }
 
+/** Products in e4m3, of both layouts of each operand, split along K and not. */
+function fp8Entries(): Entries {
+  return Object.fromEntries(
+    [true, false].map((transposed) => {
+      const shape = transposed ? [2048, 40] : [40, 80];
+      const [a, b] = ["a", "b"].map((name) => q.variable(`${name} ${transposed}`, shape));
+      const y = q.matmul(a, b, { transposeA: transposed, transposeB: !transposed });
+      return [`fp8 ${transposed}`, { outputs: { [`y ${transposed}`]: y } }] as const;
+    }),
+  );
+}
+
 async function stepEntries(): Promise<Entries> {
   const { config } = await loadFixture("llama-grouped-tied");
   const trainer = languageModelTrainer(config, { batch: 16, sequence: 64 });
@@ -80,8 +92,11 @@ describe.skipIf(skipped)(`NVRTC${skipped ? ": run npm run test:cuda-compile" : "
       flash: flashEntries(),
       library: libraryEntries(),
       step: await stepEntries(),
+      // Ada and newer have e4m3.
+      ...(on === "sm_80" ? {} : { fp8: fp8Entries() }),
     })) {
-      const graph = compileGraph(entries, { dtype: "bf16", limits: CUDA_LIMITS });
+      const dtype = name === "fp8" ? "fp8" : "bf16";
+      const graph = compileGraph(entries, { dtype, limits: CUDA_LIMITS });
       const { source, kernels } = emitProgram(graph, () => ({ data: "", workspace: 0 }));
       const flags = ["--ptxas-options=-v", "--diag-suppress=177"];
       const { log } = await openNvrtc().compile(source, on, flags);

@@ -76,29 +76,24 @@ template <bool AlongK> QN_DEVICE void qn_mma_write(const unsigned *words, qn_sha
     to[m * QN_MMA_PITCH + k] = words[i];
   }
 }
-// Block (x, y) computes tile (y, x) over columns k = z · depth … of K.
-template <bool AAlongK, bool BAlongK, class TA, class TB, class Finish>
-QN_DEVICE void qn_gemm_bf16(int M, int N, int K, int depth, const TA *A, const TB *B, Finish finish) {
+// A tile of C over words w0 to w1 of the operands' rows. readA(w, words) and readB read this thread's words of the tiles from word w on;
+// write* put them into shared memory; `multiply` is the instruction for eight words along K.
+template <class ReadA, class ReadB, class WriteA, class WriteB, class Multiply, class Finish>
+QN_DEVICE void qn_gemm_tiles(int M, int N, int w0, int w1, ReadA readA, ReadB readB, WriteA writeA, WriteB writeB, Multiply multiply, Finish finish) {
   QN_SHARED(unsigned, a, 2 * QN_MMA_TILE * QN_MMA_PITCH);
   QN_SHARED(unsigned, b, 2 * QN_MMA_TILE * QN_MMA_PITCH);
-  const int m0 = blockIdx.y * QN_MMA_TILE, n0 = blockIdx.x * QN_MMA_TILE, k0 = blockIdx.z * depth, k1 = k0 + depth < K ? k0 + depth : K;
+  const int m0 = blockIdx.y * QN_MMA_TILE, n0 = blockIdx.x * QN_MMA_TILE;
   const int lane = threadIdx.x % QN_WARP, warp = threadIdx.x / QN_WARP, g = lane / 4, t = lane % 4;
   const int wm = warp / 4 * 64, wn = warp % 4 * 32;
-  const qn_long am = AAlongK ? K : 1, ak = AAlongK ? 1 : M, bk = BAlongK ? 1 : N, bn = BAlongK ? K : 1;
   float sums[4][4][4] = {};
   unsigned nextA[QN_MMA_LOADS], nextB[QN_MMA_LOADS];
-  qn_mma_read<AAlongK>(A, m0, M, k0, k1, am, ak, nextA);
-  qn_mma_read<BAlongK>(B, n0, N, k0, k1, bn, bk, nextB);
-  for (int k = k0, half = 0; k < k1; k += 2 * QN_MMA_WORDS, half ^= 1) {
+  readA(w0, nextA), readB(w0, nextB);
+  for (int w = w0, half = 0; w < w1; w += QN_MMA_WORDS, half ^= 1) {
     // Two halves of shared memory: the tile before may still be read while this one is written.
     qn_shared<unsigned> tileA = a + half * QN_MMA_TILE * QN_MMA_PITCH, tileB = b + half * QN_MMA_TILE * QN_MMA_PITCH;
-    qn_mma_write<AAlongK>(nextA, tileA);
-    qn_mma_write<BAlongK>(nextB, tileB);
+    writeA(nextA, tileA), writeB(nextB, tileB);
     __syncthreads();
-    if (k + 2 * QN_MMA_WORDS < k1) {
-      qn_mma_read<AAlongK>(A, m0, M, k + 2 * QN_MMA_WORDS, k1, am, ak, nextA);
-      qn_mma_read<BAlongK>(B, n0, N, k + 2 * QN_MMA_WORDS, k1, bn, bk, nextB);
-    }
+    if (w + QN_MMA_WORDS < w1) readA(w + QN_MMA_WORDS, nextA), readB(w + QN_MMA_WORDS, nextB);
 #pragma unroll
     for (int step = 0; step < QN_MMA_WORDS; step += 8) {
       unsigned x[4][4], y[4][2];
@@ -113,7 +108,7 @@ QN_DEVICE void qn_gemm_bf16(int M, int N, int K, int depth, const TA *A, const T
 #pragma unroll
       for (int i = 0; i < 4; i++)
 #pragma unroll
-        for (int j = 0; j < 4; j++) qn_mma(sums[i][j], x[i], y[j]);
+        for (int j = 0; j < 4; j++) multiply(sums[i][j], x[i], y[j]);
     }
   }
 #pragma unroll
@@ -125,6 +120,19 @@ QN_DEVICE void qn_gemm_bf16(int M, int N, int K, int depth, const TA *A, const T
         const int m = m0 + wm + 16 * i + g + e / 2 * 8, n = n0 + wn + 8 * j + 2 * t + e % 2;
         if (m < M && n < N) finish(m, n, sums[i][j][e]);
       }
+}
+// Block (x, y) computes tile (y, x) over columns k = z · depth … of K.
+template <bool AAlongK, bool BAlongK, class TA, class TB, class Finish>
+QN_DEVICE void qn_gemm_bf16(int M, int N, int K, int depth, const TA *A, const TB *B, Finish finish) {
+  const int m0 = blockIdx.y * QN_MMA_TILE, n0 = blockIdx.x * QN_MMA_TILE, k0 = blockIdx.z * depth, k1 = k0 + depth < K ? k0 + depth : K;
+  const qn_long am = AAlongK ? K : 1, ak = AAlongK ? 1 : M, bk = BAlongK ? 1 : N, bn = BAlongK ? K : 1;
+  qn_gemm_tiles(
+    M, N, k0 / 2, (k1 + 1) / 2,
+    [=](int w, unsigned *words) { qn_mma_read<AAlongK>(A, m0, M, 2 * w, k1, am, ak, words); },
+    [=](int w, unsigned *words) { qn_mma_read<BAlongK>(B, n0, N, 2 * w, k1, bn, bk, words); },
+    [](const unsigned *words, qn_shared<unsigned> to) { qn_mma_write<AAlongK>(words, to); },
+    [](const unsigned *words, qn_shared<unsigned> to) { qn_mma_write<BAlongK>(words, to); },
+    [](float *c, const unsigned *a, const unsigned *b) { qn_mma(c, a, b); }, finish);
 }
 // Adds the parts of a product that was split along K, in order. parts (count, M, N)
 template <class Finish> QN_DEVICE void qn_gemm_parts(int M, int N, int count, const float *parts, Finish finish) {

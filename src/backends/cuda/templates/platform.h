@@ -49,6 +49,18 @@ QN_DEVICE void qn_mma(float *c, const unsigned *a, const unsigned *b) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
     : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
+// Four floats as e4m3, the first in bits 0 to 7: rounded to nearest, ties to even; ±448 for what is larger. Needs sm_89.
+QN_DEVICE unsigned qn_pack_e4m3(float v0, float v1, float v2, float v3) {
+  unsigned short low, high;
+  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(low) : "f"(v1), "f"(v0));
+  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(high) : "f"(v3), "f"(v2));
+  return low | (unsigned)high << 16;
+}
+// The same as qn_mma with four e4m3 in a word: c (16,8) += a (16,32) · b (32,8).
+QN_DEVICE void qn_mma_e4m3(float *c, const unsigned *a, const unsigned *b) {
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+    : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
 #endif
 
 QN_DEVICE float qn_float_of_bf16(unsigned short bits) { return __int_as_float((int)((unsigned)bits << 16)); }

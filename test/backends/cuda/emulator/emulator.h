@@ -86,7 +86,7 @@ template <class T> struct qn_shared {
   const qn_shared<T> name{name##_cells, #name, 0, count}
 
 // Operations of a warp.
-enum { QN_SHUFFLE_XOR = 1, QN_SHUFFLE, QN_BALLOT, QN_MMA };
+enum { QN_SHUFFLE_XOR = 1, QN_SHUFFLE, QN_BALLOT, QN_MMA, QN_MMA_E4M3 };
 static inline int qn_lane() { return qn_rt->number() % 32; }
 template <class T> static inline T qn_exchanged(int kind, T mine, int lane) {
   T theirs;
@@ -146,6 +146,43 @@ static inline void qn_mma(float *c, const unsigned *a, const unsigned *b) {
     const int m = g + e / 2 * 8, n = 2 * t + e % 2;
     float sum = 0.0f;
     for (int k = 0; k < 16; k++) sum += A(m, k) * B(k, n);
+    c[e] += sum;
+  }
+}
+
+// e4m3: sign, 4 bits of exponent, 3 of mantissa, no infinities. Bytes that PTX's cvt.rn.satfinite makes.
+static inline unsigned qn_e4m3_bits(float x) {
+  if (x != x) return 0x7f;
+  const unsigned sign = (unsigned)__float_as_int(x) >> 24 & 0x80;
+  const float size = std::fmin(std::fabs(x), 448.0f);
+  if (size == 0.0f) return sign;
+  int exponent;
+  std::frexp(size, &exponent); // size = f · 2^exponent, f in [.5, 1)
+  if (exponent < -5) exponent = -5;
+  return sign | ((unsigned)(8 * (exponent + 5)) + (unsigned)std::nearbyint(std::ldexp(size, 4 - exponent)));
+}
+static inline float qn_float_of_e4m3(unsigned bits) {
+  const int exponent = bits >> 3 & 15, mantissa = bits & 7;
+  if ((bits & 0x7f) == 0x7f) return __int_as_float(0x7fc00000);
+  const float size = exponent == 0 ? std::ldexp((float)mantissa, -9) : std::ldexp((float)(mantissa | 8), exponent - 10);
+  return bits & 0x80 ? -size : size;
+}
+static inline unsigned qn_pack_e4m3(float v0, float v1, float v2, float v3) {
+  return qn_e4m3_bits(v0) | qn_e4m3_bits(v1) << 8 | qn_e4m3_bits(v2) << 16 | qn_e4m3_bits(v3) << 24;
+}
+// The layout is that of PTX's mma.m16n8k32 for 8-bit types: a has (g, 4t…), (g + 8, 4t…), (g, 4t + 16…), (g + 8, 4t + 16…), b (4t…, g),
+// (4t + 16…, g), c as for m16n8k16.
+static inline void qn_mma_e4m3(float *c, const unsigned *a, const unsigned *b) {
+  unsigned mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+  const char *all = qn_rt->exchange(QN_MMA_E4M3, mine, sizeof mine);
+  const auto element = [all](int lane, int i, int k) { return qn_float_of_e4m3((unsigned char)all[64 * lane + 4 * i + k % 4]); };
+  const auto A = [&](int m, int k) { return element(m % 8 * 4 + k % 16 / 4, m / 8 + k / 16 * 2, k); };
+  const auto B = [&](int k, int n) { return element(n * 4 + k % 16 / 4, 4 + k / 16, k); };
+  const int g = qn_lane() / 4, t = qn_lane() % 4;
+  for (int e = 0; e < 4; e++) {
+    const int m = g + e / 2 * 8, n = 2 * t + e % 2;
+    float sum = 0.0f;
+    for (int k = 0; k < 32; k++) sum += A(m, k) * B(k, n);
     c[e] += sum;
   }
 }
