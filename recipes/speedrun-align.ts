@@ -125,7 +125,7 @@ export async function alignSpeedrun({ base, out, minutes, seed, print, ...calls 
     ...common("grpo"),
     ...rollouts,
     ...{ model: tuned.checkpoint, reward: [REWARD_FILE], out: at("grpo"), batch: 32, group: 8 },
-    ...{ learningRate: 6e-4, beta: 0.01 },
+    ...{ learningRate: 3e-4, beta: 0.04 },
   });
   print(`GRPO: ${verified.steps} steps, ${rewarded(verified.metrics)}`);
 
