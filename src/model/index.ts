@@ -86,6 +86,7 @@ export {
   logits,
   type ModelVariables,
   modelVariables,
+  sampledTokenLosses,
   type TokenTree,
   tokenLosses,
   tokenStatistics,

@@ -9,8 +9,10 @@ import { QuernError } from "../errors.js";
 import {
   add,
   attention,
+  broadcast,
   cacheCopy,
   cacheWrite,
+  concatenate,
   type DType,
   div,
   embedding,
@@ -20,6 +22,7 @@ import {
   linear,
   linearCrossEntropy,
   linearTokenStatistics,
+  literal,
   mul,
   positions,
   random,
@@ -305,6 +308,25 @@ export function tokenLosses(
   const { hidden } = forward(config, weights, ids, options);
   const rows = ids.shape[0] * ids.shape[1];
   return linearCrossEntropy(reshape(hidden, [rows, config.width]), headOf(config, weights), reshape(targets, [rows]));
+}
+
+/**
+ * As `tokenLosses`, over some tokens of the vocabulary: candidates (S) i32 are their ids, corrections (S,2) two parts of what is
+ * added to their logits, places (B,T) i32 the candidate that is the target, or −100.
+ */
+export function sampledTokenLosses(
+  config: ModelConfig,
+  weights: ModelVariables,
+  ids: Tensor,
+  { candidates, corrections, places }: Readonly<Record<"candidates" | "corrections" | "places", Tensor>>,
+  options: TextOptions = {},
+): Tensor {
+  const { hidden } = forward(config, weights, ids, options);
+  const rows = ids.shape[0] * ids.shape[1];
+  // The corrections are two more columns of the head, for which the hidden state is 1.
+  const x = concatenate([reshape(hidden, [rows, config.width]), broadcast(literal(1), [rows, 2])], 1);
+  const head = concatenate([embedding(headOf(config, weights), candidates), corrections], 1);
+  return linearCrossEntropy(x, head, reshape(places, [rows]));
 }
 
 /**

@@ -146,7 +146,7 @@ function settingsOf({ sizes, varied, vocabSize, sequence, seed }: GridRequest, w
 }
 
 function runOf(name: string, setting: Setting, sizes: Sizes, budget: number): SweepRun {
-  return sizedRun(`${name}-${setting.label}`, setting, sizes, stepsFor(budget, sizes.model, sizes));
+  return sizedRun(`${name}-${setting.label}`, setting, sizes, stepsFor(budget, sizes));
 }
 
 function sizedRun(name: string, { seed, mixture }: Setting, sizes: Sizes, steps: number): SweepRun {

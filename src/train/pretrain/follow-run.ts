@@ -7,7 +7,7 @@ import { QuernError } from "../../errors.js";
 import { checkpointPath, parametersOf } from "../../model/index.js";
 import { loadTokenizer } from "../../tokenizer/index.js";
 import { openDataset } from "../data/dataset.js";
-import { batchesOf, createLoader } from "../data/loader.js";
+import { batchesOf } from "../data/loader.js";
 import type { Ranks } from "../distributed/ranks.js";
 import { refuseSeparateFolders } from "../distributed/shared-folder.js";
 import { type Evaluation, evaluate, type HeldOutText } from "../evaluation.js";
@@ -20,6 +20,7 @@ import { compileTrainer, contributeState, storedState, type TrainingProgram, typ
 import { languageModelTrainer } from "./language-model.js";
 import type { PretrainPlan } from "./plan.js";
 import { type PretrainOptions, settingsOf } from "./prepare-run.js";
+import { createRunLoader } from "./sampled-head.js";
 
 /** What rank 0 tells the others before the first step. */
 export interface Orders {
@@ -69,7 +70,10 @@ export async function followRun(options: PretrainOptions, ranks: Ranks): Promise
       throw new QuernError(`${o.data ?? paths.tokens} has other tokens than on rank 0; give all nodes the same files`);
     }
     const heldOut = loadHeldOut(dataset.heldout, tokenizer);
-    const loader = createLoader(dataset.train, { batch, sequence, seed, order, endOfText: tokenizer.endOfText });
+    const { candidates } = plan;
+    const loader = await createRunLoader(dataset.train, {
+      ...{ model, batch, sequence, candidates, seed, order, endOfText: tokenizer.endOfText },
+    });
     const training = await compileTrainer(languageModelTrainer(model, plan), {
       ...{ optimizer: plan.optimizer, accumulate: plan.accumulate, ranks, zero },
       ...target,

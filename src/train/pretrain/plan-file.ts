@@ -13,6 +13,7 @@ import { BUDGETS, type CheckedPretrainOptions } from "./pretrain-options.js";
 const planSchema = z.looseObject({
   ...runPlanFields,
   model: z.looseObject({}),
+  candidates: z.int().min(1).optional(),
   recompute: z.boolean(),
   packed: z.literal(true),
   order: z.enum(TEXT_ORDERS).default("shuffled"),

@@ -34,6 +34,8 @@ export interface PretrainPlan extends RunPlan {
   readonly model: ModelConfig;
   readonly parameters: number;
   readonly training_flops_per_token: number;
+  /** Tokens whose logits training computes (sampled-head.ts); absent for the whole vocabulary. */
+  readonly candidates?: number;
   /** Whether the backward pass recomputes each layer instead of storing its activations. */
   readonly recompute: boolean;
   /** Rows contain pieces of several documents, which do not attend to each other; true for every run. */
@@ -47,8 +49,15 @@ export interface PretrainPlan extends RunPlan {
 
 /** Returns the identity of a run, which its checkpoints store. */
 export function pretrainIdentity(plan: PretrainPlan): string {
-  // The default order is left out, as in the identities of runs that had no other.
-  return identityOf(plan, plan.model, plan.dataset, ...(plan.order === "given" ? [plan.order] : []));
+  // The default order and the whole head are left out, as in the identities of runs that had no other.
+  const order = plan.order === "given" ? [plan.order] : [];
+  return identityOf(
+    plan,
+    plan.model,
+    plan.dataset,
+    ...order,
+    ...(plan.candidates === undefined ? [] : [plan.candidates]),
+  );
 }
 
 /** The sizes of a run, chosen before anything is built, and their reasons. */
@@ -59,6 +68,8 @@ export interface Sizes {
   readonly accumulate: number;
   readonly learningRate: number;
   readonly optimizer: OptimizerKind;
+  /** Tokens whose logits training computes; undefined for the whole vocabulary, and until the text's tokens are counted. */
+  readonly candidates?: number;
   /** Estimated FLOPs of the whole run. */
   readonly flops: number;
   readonly reasons: Readonly<Record<string, string>>;
@@ -219,13 +230,20 @@ export function scheduleOf(
   };
 }
 
+/** FLOPs per token of the forward and backward pass; a sampled head has `candidates` rows. */
+export function flopsPerToken({
+  model,
+  sequence,
+  candidates,
+}: Pick<Sizes, "model" | "sequence" | "candidates">): number {
+  const left = candidates === undefined ? 0 : model.vocabSize - candidates;
+  return trainingFlopsPerToken(model, sequence) - 6 * model.width * left;
+}
+
 /** Returns the number of steps for a budget in FLOPs, at least one. */
-export function stepsFor(
-  flops: number,
-  model: ModelConfig,
-  { batch, accumulate, sequence }: Omit<Sizes, "model">,
-): number {
-  const step = trainingFlopsPerToken(model, sequence) * batch * accumulate * sequence;
+export function stepsFor(flops: number, sizes: Sizes): number {
+  const { batch, accumulate, sequence } = sizes;
+  const step = flopsPerToken(sizes) * batch * accumulate * sequence;
   return Math.max(1, Math.round(flops / step));
 }
 
@@ -243,7 +261,7 @@ export function makePlan(
   >,
   why: string,
 ): PretrainPlan {
-  const { model, sequence, batch, accumulate, learningRate, optimizer, reasons } = sizes;
+  const { model, sequence, batch, accumulate, learningRate, optimizer, candidates, reasons } = sizes;
   const epochs = (rest.steps * batch * accumulate * sequence) / Math.max(1, rest.training_tokens);
   const tooMany = `the run would train for ${shownCount(epochs)} epochs`;
   if (epochs > MAX_PLANNED_EPOCHS) {
@@ -259,7 +277,8 @@ export function makePlan(
   return {
     model,
     parameters: countParameters(model),
-    training_flops_per_token: trainingFlopsPerToken(model, sequence),
+    training_flops_per_token: flopsPerToken(sizes),
+    ...(candidates !== undefined && { candidates }),
     batch,
     sequence,
     accumulate,

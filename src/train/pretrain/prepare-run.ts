@@ -16,13 +16,7 @@ import {
 } from "../../backends/index.js";
 import type { GivenDocument, OutputLayout, OutputRequest, ReadReport } from "../../documents/index.js";
 import { OutOfMemoryError, QuernError } from "../../errors.js";
-import {
-  countParameters,
-  listCheckpoints,
-  randomStream,
-  type StoredModel,
-  trainingFlopsPerToken,
-} from "../../model/index.js";
+import { countParameters, listCheckpoints, randomStream, type StoredModel } from "../../model/index.js";
 import { checkOptions } from "../../options.js";
 import type { OnProgress } from "../../progress.js";
 import { loadTokenizer, openTokenizer, saveTokenizer } from "../../tokenizer/index.js";
@@ -54,6 +48,7 @@ import {
   chooseSizes,
   DEFAULT_MINUTES,
   diskFor,
+  flopsPerToken,
   leastMemory,
   makePlan,
   type PretrainPlan,
@@ -62,6 +57,7 @@ import {
 } from "./plan.js";
 import { checkBudgets, plannedBefore, readPlanFile } from "./plan-file.js";
 import { type CheckedPretrainOptions, pretrainOptions } from "./pretrain-options.js";
+import { candidatesFor, tokenShares } from "./sampled-head.js";
 
 export type PretrainOptions = z.input<typeof pretrainOptions> & {
   /** Documents to train on, instead of `text`. */
@@ -253,7 +249,8 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
           ranks: ranks.size,
         })
       : sizesOf(fixed);
-  const opened = (dataset: Dataset, sizes: Sizes): PreparedRun => {
+  const opened = async (dataset: Dataset, chosen: Sizes): Promise<PreparedRun> => {
+    const sizes = await withHead(request, options, dataset, chosen);
     // A plan that was made ahead of its text takes any.
     if (fixed !== null && fixed.dataset === "" && dataset.tokenizer.vocabSize > fixed.model.vocabSize) {
       const { vocabSize } = dataset.tokenizer;
@@ -276,7 +273,7 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
     if (before !== null && o.data === undefined) {
       const sizes = sizesFor(0);
       refuseMemory(sizes, fixed?.recompute ?? false, dividedBy(request));
-      return opened(openDataset(paths.tokens, await loadTokenizer(paths.tokenizer)), sizes);
+      return await opened(openDataset(paths.tokens, await loadTokenizer(paths.tokenizer)), sizes);
     }
     const named =
       base?.tokenizer ?? (o.tokenizer === undefined ? undefined : await openTokenizer(o.tokenizer, { signal }));
@@ -287,7 +284,7 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
       const sizes = sizesFor(dataset.train.bytes, tokenizer.vocabSize);
       refuseMemory(sizes, o.recompute ?? false, dividedBy(request));
       if (making) await saveTokenizer(tokenizer, paths.tokenizer);
-      return opened(dataset, sizes);
+      return await opened(dataset, sizes);
     }
     const split = await splitText(documents, heldOut, o, calls);
     report = split.report;
@@ -301,17 +298,31 @@ export async function prepare(request: RunRequest, options: PretrainOptions, mak
     }
     const tokenizer = await tokenizerFor(split, wanted.model.vocabSize, named, calls);
     const dataset = await encodeText(o.out, split, tokenizer, calls);
-    return opened(dataset, sizesFor(split.trainingBytes, tokenizer.vocabSize));
+    return await opened(dataset, sizesFor(split.trainingBytes, tokenizer.vocabSize));
   } catch (error) {
     await closeBase();
     throw error;
   }
 }
 
+/** Chooses the head of a new run: a time budget is best spent on more tokens. FLOPs, steps and laws count the whole head. */
+async function withHead(
+  { o, fixed, law, minutes }: RunRequest,
+  { brief }: PretrainOptions,
+  { train }: Dataset,
+  sizes: Sizes,
+): Promise<Sizes> {
+  const isNew = o.from === undefined && brief === undefined && law === null;
+  const head = o.head ?? (minutes !== null && isNew ? "sampled" : "full");
+  if (fixed !== null || head === "full") return sizes;
+  const { value, reason } = candidatesFor(sizes.model, await tokenShares(train, sizes.model.vocabSize), sizes);
+  return { ...sizes, candidates: value ?? undefined, reasons: { ...sizes.reasons, candidates: reason } };
+}
+
 function sizesOf(plan: PretrainPlan): Sizes {
-  const { model, sequence, batch, accumulate, reasons } = plan;
+  const { model, sequence, batch, accumulate, candidates, reasons } = plan;
   const [optimizer, { learningRate }] = [plan.optimizer.kind, plan.schedule];
-  return { model, sequence, batch, accumulate, reasons, learningRate, optimizer, flops: 0 };
+  return { model, sequence, batch, accumulate, candidates, reasons, learningRate, optimizer, flops: 0 };
 }
 
 const WHAT_TO_LOWER =
@@ -400,7 +411,7 @@ const UNKNOWN_PEAK = 1e11;
 
 /** Estimates the same properties without a program: throughput as half of the peak, memory by its lower bound. */
 export async function estimate(request: RunRequest, sizes: Sizes): Promise<Measured> {
-  const { model, sequence, batch, accumulate } = sizes;
+  const { batch, sequence, accumulate } = sizes;
   const { o, peak: measured } = request;
   const { threads, instructionSet } = await examineMachine({ measure: false });
   const bf16Set = measured === null ? instructionSet : await bf16Row(measured);
@@ -409,7 +420,7 @@ export async function estimate(request: RunRequest, sizes: Sizes): Promise<Measu
   const dtype = o.dtype === undefined || o.dtype === "auto" ? fastest : o.dtype;
   const target = dtype === "bf16" ? bf16Set : instructionSet;
   const peak = peakOf(request, { target, precision: dtype }) ?? UNKNOWN_PEAK;
-  const part = (trainingFlopsPerToken(model, sequence) * batch * sequence) / (0.5 * peak);
+  const part = (flopsPerToken(sizes) * batch * sequence) / (0.5 * peak);
   return {
     throughput: { step: part * Math.ceil(accumulate / request.ranks.size), evaluate: part / 3 },
     how: "at half of this machine's peak (estimated, not timed)",
@@ -457,7 +468,7 @@ export function planFrom(
     steps = o.steps;
     why = "as given";
   } else {
-    steps = stepsFor(sizes.flops, model, sizes);
+    steps = stepsFor(sizes.flops, sizes);
     why =
       `${sizes.flops.toExponential(1)} FLOPs` +
       (o.depth === undefined ? "" : ", for which this depth is optimal (Hoffmann et al., arXiv:2203.15556),") +

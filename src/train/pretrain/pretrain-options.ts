@@ -134,6 +134,13 @@ export const pretrainOptions = z.object({
     .describe(
       "dtype of the matrix products (default auto: the fastest of fp32 and bf16 here); fp8 needs --backend cuda",
     ),
+  head: z
+    .enum(["full", "sampled"])
+    .optional()
+    .describe(
+      "tokens whose logits training computes: all, or those that are targets in the batch (default: sampled for new models with a " +
+        "time budget, where it saves much)",
+    ),
   recompute: z.boolean().optional().describe("recompute each layer in the backward pass: less memory, more time"),
   zero: z
     .int()

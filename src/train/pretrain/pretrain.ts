@@ -8,7 +8,7 @@ import { InterruptedError, QuernError } from "../../errors.js";
 import { checkpointPath } from "../../model/index.js";
 import { readHeldOutSources } from "../../tokenizer/index.js";
 import type { Dataset } from "../data/dataset.js";
-import { batchesOf, createLoader } from "../data/loader.js";
+import { batchesOf } from "../data/loader.js";
 import { alone } from "../distributed/join.js";
 import type { Ranks } from "../distributed/ranks.js";
 import { refuseSeparateFolders } from "../distributed/shared-folder.js";
@@ -48,6 +48,7 @@ import {
   secondsAfterEvaluation,
   settingsOf,
 } from "./prepare-run.js";
+import { createRunLoader } from "./sampled-head.js";
 import { type Shortened, shortenedOf } from "./shortened.js";
 
 export interface PretrainResult {
@@ -148,7 +149,7 @@ async function pretrainInto(options: PretrainOptions): Promise<PretrainResult> {
     const heldOut = loadHeldOut(dataset.heldout, tokenizer);
     const seed = fixed?.seed ?? o.seed ?? 0;
     const order = fixed?.order ?? o.order;
-    const loader = createLoader(dataset.train, { ...sizes, seed, order, endOfText: tokenizer.endOfText });
+    const loader = await createRunLoader(dataset.train, { ...sizes, seed, order, endOfText: tokenizer.endOfText });
     const firstValues = firstValuesOf(prepared, seed);
     const first = before?.result?.samples?.map(({ prompt }) => prompt);
     const prompts = first ?? (brief ? [] : drawPrompts(dataset.heldout, tokenizer, seed));
@@ -342,7 +343,8 @@ export async function planPretraining(options: PretrainOptions): Promise<Pretrai
     }
     const training = await compileTraining(request, sizes, target, onProgress);
     try {
-      const loader = dataset === null ? randomTokens(sizes) : createLoader(dataset.train, { ...sizes, seed: 0 });
+      const loader =
+        dataset === null ? randomTokens(sizes) : await createRunLoader(dataset.train, { ...sizes, seed: 0 });
       await setFirstState(training, prepared, firstValuesOf(prepared, 0));
       return planFrom(request, prepared, await measure(request, prepared, training, loader, signal), elapsed);
     } finally {
