@@ -1,9 +1,11 @@
 /**
  * @file `node scripts/gpu-check.mjs FOLDER`: makes a folder with the compiled check, its packages, fixtures and this Node, for
- * scripts/gpu-check.sh on a machine with a GPU and no network. `--no-node` leaves out Node's binary.
+ * scripts/gpu-check.sh on a machine with a GPU and no network. Node is
+ * compressed, so that all is less than 64 MiB; `--no-node` leaves it out.
  */
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { gzipSync } from "node:zlib";
 import { filesOf, install, requireNode, root, runTool } from "./steps.mjs";
 
 /** Packages that the check imports; those that they need are added. */
@@ -54,7 +56,8 @@ function copyPackage(name) {
 for (const name of PACKAGES) copyPackage(name);
 cpSync(join(root, "scripts/gpu-check.sh"), join(folder, "gpu-check.sh"));
 if (!process.argv.includes("--no-node")) {
-  cpSync(process.execPath, join(folder, "node"));
-  chmodSync(join(folder, "node"), 0o755);
+  writeFileSync(join(folder, "node.gz"), gzipSync(readFileSync(process.execPath)));
 }
+const bytes = filesOf(folder).reduce((sum, file) => sum + statSync(file).size, 0);
+console.log(`${folder}: ${(bytes / 2 ** 20).toFixed(1)} MiB`);
 console.log(`sh ${join(folder, "gpu-check.sh")}`);
