@@ -18,7 +18,10 @@ const momentOf = async (setting: Setting, ranks = oneRank) =>
 const cases = [2, 3, 4].flatMap((size) =>
   ([0, 1, 2] as const).flatMap((zero) =>
     (["fp32", "bf16"] as const).flatMap((dtype) =>
-      [1, 2].flatMap((accumulate) => [false, true].map((lora) => ({ size, zero, dtype, accumulate, lora }))),
+      // Batches of each rank that divide the rows.
+      [1, size === 4 ? 3 : 2].flatMap((accumulate) =>
+        [false, true].map((lora) => ({ size, zero, dtype, accumulate, lora })),
+      ),
     ),
   ),
 );
@@ -31,7 +34,7 @@ describe("ranks, with packed rows and unequal masks", { timeout: SLOW_BUILD }, (
     const divided = { ...{ batch: ROWS / batches, accumulate: batches }, ...{ dtype, lora, zero } };
     const [expected, [found]] = [await momentOf(whole), await asRanks(size, (ranks) => momentOf(divided, ranks))];
     // bf16 rounds the operands of products, and the weights' gradients are products over other numbers of rows.
-    expect(relativeDifference(found, expected)).toBeLessThan(dtype === "fp32" ? 2e-6 : 2e-2);
+    expect(relativeDifference(found, expected)).toBeLessThan(dtype === "fp32" ? 1e-6 : 2e-2);
     const one = await trainOn(oneRank, whole);
     const results = await asRanks(size, (ranks) => trainOn(ranks, divided));
     for (const { losses, weights, norms } of results) {
