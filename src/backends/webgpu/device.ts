@@ -10,7 +10,8 @@ export interface AdapterReport {
   readonly name: string;
   /** Whether it computes on the processor. */
   readonly isSoftware: boolean;
-  readonly subgroups: boolean;
+  /** Threads of a subgroup; null if the number varies, or if there are no subgroups. */
+  readonly subgroupSize: number | null;
   readonly f16: boolean;
   readonly limits: GpuLimits;
 }
@@ -97,7 +98,10 @@ async function findAdapter(from?: Gpu): Promise<Found> {
       isSoftware:
         info.isFallbackAdapter === true ||
         /swiftshader|llvmpipe|lavapipe|software|basic render/i.test(JSON.stringify(textsOf(info))),
-      subgroups: features.has("subgroups"),
+      subgroupSize:
+        features.has("subgroups") && info.subgroupMinSize === info.subgroupMaxSize
+          ? (info.subgroupMinSize ?? null)
+          : null,
       f16: features.has("shader-f16"),
       limits,
     },

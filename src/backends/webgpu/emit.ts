@@ -29,6 +29,8 @@ import {
 export interface Place {
   readonly kind: "arena" | "scratch" | "variable";
   readonly at: number;
+  /** Bytes from there on. */
+  readonly plus?: number;
 }
 
 export interface Launch {
@@ -50,7 +52,12 @@ interface Use {
   /** Whether the operation's products round their operands to bf16. */
   readonly rounds: boolean;
   readonly workgroupBytes: number;
+  /** Threads of a subgroup, if kernels may exchange values within one. */
+  readonly lanes: number | null;
 }
+
+/** What the code depends on, of an adapter. */
+export type Traits = Pick<Use, "workgroupBytes" | "lanes">;
 
 type TemplateOp = Extract<
   Op,
@@ -68,9 +75,9 @@ type TemplateOp = Extract<
 >;
 
 const templates: { readonly [O in TemplateOp]: (kernel: TemplateKernel, use: Use) => Emission[] } = {
-  matmul(kernel, { rounds, reserve }) {
+  matmul(kernel, { rounds, reserve, lanes }) {
     const { dtype } = kernel.node.inputs[1];
-    return isBlocked(dtype) ? emitBlockMatmul(kernel, dtype, reserve) : emitMatmul(kernel, rounds);
+    return isBlocked(dtype) ? emitBlockMatmul(kernel, dtype, reserve) : emitMatmul(kernel, rounds, lanes);
   },
   embedding: emitEmbedding,
   embeddingGradient: (kernel, { reserve }) => emitEmbeddingGradient(kernel, reserve),
@@ -78,8 +85,8 @@ const templates: { readonly [O in TemplateOp]: (kernel: TemplateKernel, use: Use
   attention: (kernel, { rounds, workgroupBytes }) => emitAttention(kernel, rounds, workgroupBytes),
   attentionGradient: (kernel, { rounds, workgroupBytes, reserve }) =>
     emitAttentionGradient(kernel, rounds, workgroupBytes, reserve),
-  linearCrossEntropy: (kernel, { rounds, reserve }) => emitCrossEntropy(kernel, rounds, reserve),
-  linearCrossEntropyGradient: (kernel, { rounds, reserve }) => emitCrossEntropy(kernel, rounds, reserve),
+  linearCrossEntropy: (kernel, { rounds, reserve, lanes }) => emitCrossEntropy(kernel, rounds, reserve, lanes),
+  linearCrossEntropyGradient: (kernel, { rounds, reserve, lanes }) => emitCrossEntropy(kernel, rounds, reserve, lanes),
   cacheWrite: emitCacheWrite,
   cacheCopy: emitCacheCopy,
   concatenate: emitConcatenate,
@@ -90,11 +97,12 @@ const templates: { readonly [O in TemplateOp]: (kernel: TemplateKernel, use: Use
 };
 
 /** Kernels with equal text are emitted once; their launches differ in places. */
-export function emitProgram(graph: CompiledGraph, workgroupBytes: number): Emitted {
+export function emitProgram(graph: CompiledGraph, traits: Traits): Emitted {
   const kernels = new Map<string, { readonly name: string; readonly number: number }>();
   const variables = new Map(graph.memory.variables.map((buffer, i) => [buffer, i] as const));
   let scratchWords = 0;
   const placeOf = (memory: Memory): Place => {
+    if (memory.kind === "slice") return { ...placeOf(memory.of), plus: 4 * memory.from };
     if (memory.kind === "scratch") return { kind: "scratch", at: 4 * memory.at };
     if (memory.kind === "variable") return { kind: "variable", at: variables.get(memory) as number };
     return { kind: "arena", at: graph.memory.offsets.get(memory as Buffer) as number };
@@ -107,7 +115,7 @@ export function emitProgram(graph: CompiledGraph, workgroupBytes: number): Emitt
       scratchWords = Math.max(scratchWords, used);
       return { kind: "scratch", dtype: "f32", at };
     };
-    return emissionsOf(kernel, graph.dtype === "bf16", reserve, workgroupBytes).map((emission) => {
+    return emissionsOf(kernel, graph.dtype === "bf16", reserve, traits).map((emission) => {
       const known = kernels.get(emission.text) ?? { name: `${emission.stem}_${kernels.size}`, number: kernels.size };
       kernels.set(emission.text, known);
       return { kernel: known.number, places: emission.operands.map(placeOf), workgroups: emission.workgroups };
@@ -121,9 +129,9 @@ export function emitProgram(graph: CompiledGraph, workgroupBytes: number): Emitt
   };
 }
 
-function emissionsOf(kernel: Kernel, inBf16: boolean, reserve: Reserve, workgroupBytes: number): Emission[] {
+function emissionsOf(kernel: Kernel, inBf16: boolean, reserve: Reserve, traits: Traits): Emission[] {
   if (kernel.kind === "loop") return emitLoop(kernel.body, reserve);
   const emit = templates[kernel.node.op as TemplateOp];
   if (!emit) throw new Error(`${kernel.node.op} has no template`);
-  return emit(kernel, { reserve, workgroupBytes, rounds: inBf16 && multipliesInBf16(kernel.node) });
+  return emit(kernel, { ...traits, reserve, rounds: inBf16 && multipliesInBf16(kernel.node) });
 }

@@ -169,7 +169,7 @@ function createBuilder(
       const buffers: GpuBuffer[] = [];
       const bindings = places.map((place, k) => {
         const { buffer, offset } = located(place);
-        offsets[(i * step) / 4 + k] = offset / 4;
+        offsets[(i * step) / 4 + k] = (offset + (place.plus ?? 0)) / 4;
         if (!buffers.includes(buffer)) buffers.push(buffer);
         return 1 + buffers.indexOf(buffer);
       });

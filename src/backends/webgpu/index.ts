@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { QuernError } from "../../errors.js";
 import type { Backend, Target } from "../backend.js";
 import { type AdapterReport, type Device, examineAdapter, openDevice } from "./device.js";
-import { type Emitted, emitProgram } from "./emit.js";
+import { type Emitted, emitProgram, type Traits } from "./emit.js";
 import type { Gpu } from "./gpu.js";
 import { createImage, type WebGpuImage } from "./image.js";
 import { shaderOf } from "./shader.js";
@@ -31,11 +31,11 @@ export const webgpu: Backend<WebGpuOptions, WebGpuTarget> = {
   async choose(options, beside) {
     const device = (beside as WebGpuImage | null)?.device ?? (await openDevice(options?.gpu));
     device.check();
-    const { name, isSoftware, limits } = device.adapter;
+    const { isSoftware } = device.adapter;
     return {
       name: nameOf(device.adapter),
       threads: 1,
-      key: JSON.stringify([name, limits.maxComputeWorkgroupStorageSize]),
+      key: JSON.stringify([device.adapter.name, traitsOf(device)]),
       files: [PROGRAM],
       source: SOURCE,
       bf16Pays: async () => false,
@@ -47,7 +47,7 @@ export const webgpu: Backend<WebGpuOptions, WebGpuTarget> = {
   limits: ({ device }) => ({ alignment: ALIGNMENT, maxBindingBytes: bindingBytes(device) }),
 
   async lower(graph, { device }, folder) {
-    const emitted = emitProgram(graph, device.adapter.limits.maxComputeWorkgroupStorageSize);
+    const emitted = emitProgram(graph, traitsOf(device));
     await writeFile(join(folder, PROGRAM), JSON.stringify(emitted));
     await writeFile(join(folder, SOURCE), readable(emitted));
     const launches = Object.entries(emitted.entries).map(([name, list]) => [name, list.length] as const);
@@ -71,6 +71,12 @@ export const webgpu: Backend<WebGpuOptions, WebGpuTarget> = {
 };
 
 const nameOf = ({ name, isSoftware }: AdapterReport) => (isSoftware ? `${name}, a software adapter` : name);
+
+/** Subgroups are used where they have four threads, as SwiftShader's: no other size could be tested. */
+const traitsOf = ({ adapter: { limits, subgroupSize } }: Device): Traits => ({
+  workgroupBytes: limits.maxComputeWorkgroupStorageSize,
+  lanes: subgroupSize === 4 ? subgroupSize : null,
+});
 
 /** The largest binding, as a multiple of the alignment. */
 function bindingBytes({ adapter: { limits } }: Device): number {

@@ -16,7 +16,21 @@ export interface Scratch {
   readonly at: number;
 }
 
-export type Memory = Buffer | Scratch;
+/** A buffer from word `from` on. Kernels that work on different parts have the same text. */
+export interface Slice {
+  readonly kind: "slice";
+  readonly dtype: DType;
+  readonly of: Buffer | Scratch;
+  readonly from: number;
+}
+
+export type Memory = Buffer | Scratch | Slice;
+
+/** The part of a buffer from element `from` on; its elements are words. */
+export function sliceOf(of: Buffer, from: number): Slice {
+  if (of.dtype !== "f32" && of.dtype !== "i32") throw new Error(`elements of ${of.dtype} are not words`);
+  return { kind: "slice", dtype: of.dtype, of, from };
+}
 
 /** One kernel, launched once. */
 export interface Emission {

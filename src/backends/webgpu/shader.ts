@@ -14,6 +14,7 @@ export function shaderOf(text: string, bindings: readonly number[]): string {
     (_, name: string, k: string) => `${name}${bindings[Number(k)]}`,
   );
   const parts = [
+    ...(/\bsubgroup[A-Z]/.test(bound) ? ["enable subgroups;"] : []),
     "diagnostic(off, derivative_uniformity);",
     `@group(0) @binding(0) var<uniform> offsets: array<vec4<u32>, ${OFFSETS / 4}>;`,
     ...[...new Set(bindings)].sort((a, b) => a - b).map((binding) => accessors(binding, bound)),

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { compile, OutOfMemoryError, type Program } from "../../../src/backends/index.js";
 import type { Gpu, GpuAdapter, GpuBuffer, GpuDevice } from "../../../src/backends/webgpu/gpu.js";
 import * as q from "../../../src/tensor/index.js";
-import { because, problem } from "./adapter.js";
+import { because, dawn, problem } from "./adapter.js";
 
 const w = q.variable("w", [1 << 20]);
 const entries: q.Entries = { step: { outputs: { y: q.sum(q.mul(w, 2)) }, assign: [[w, q.add(w, 1)]] } };
@@ -51,20 +51,6 @@ describe("a GPU that cannot be used", () => {
     await expect(on({ requestAdapter: async () => null })).rejects.toThrow(/^no GPU was found: .*; use --backend cpu$/);
   });
 });
-
-/** Dawn, with a look at the device that it opens, and with another one in its place. */
-async function dawn(replace: (device: GpuDevice) => GpuDevice = (device) => device): Promise<Gpu> {
-  const name = "webgpu";
-  const { create } = (await import(name)) as { create(flags: readonly string[]): Gpu };
-  const gpu = create([]);
-  return {
-    async requestAdapter(options) {
-      const adapter = (await gpu.requestAdapter(options)) as GpuAdapter;
-      const { info, features, limits } = adapter;
-      return { info, features, limits, requestDevice: async (of) => replace(await adapter.requestDevice(of)) };
-    },
-  };
-}
 
 /** The same device with `bytes` of memory. */
 function withMemory(device: GpuDevice, bytes: number): GpuDevice {

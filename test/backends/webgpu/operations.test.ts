@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile, compileReference, type Program } from "../../../src/backends/index.js";
 import * as q from "../../../src/tensor/index.js";
 import { type Case, cases, stateCases } from "../operations.cases.js";
-import { because, problem, runsAll } from "./adapter.js";
+import { because, dawn, problem, runsAll } from "./adapter.js";
 
 const SHORT =
   /^(exp|add row|sum 0,1|softmax|scatterAdd|layer norm|embedding|linear and residual|attention 2x7.*|casts from f16|linear cross-entropy)$/;
@@ -137,3 +137,54 @@ describe.skipIf(problem !== null || !runsAll)(`products in bf16 on webgpu${becau
     expect(wrong).toEqual([]);
   });
 });
+
+describe.skipIf(problem !== null || !runsAll)(
+  `products on webgpu, without subgroups and in several chunks${because}`,
+  () => {
+    it("match reference where the adapter has no subgroups", { timeout: 900_000 }, async () => {
+      const products = cases.filter(({ name }) => /^(matmul|linear)/.test(name));
+      const some = Object.fromEntries(products.map((c) => [c.name, c.entry]));
+      const gpu = await dawn(undefined, ["subgroups"]);
+      const [program, reference] = [
+        await compile(some, { backend: "webgpu", webgpu: { gpu } }),
+        compileReference(some),
+      ];
+      const wrong: string[] = [];
+      for (const c of products) {
+        await runBoth([program, reference], c);
+        for (const output of Object.keys(c.entry.outputs)) {
+          if (output.endsWith("/loss")) continue;
+          const error = distance(await program.read(output), reference.readExact(output));
+          if (!(error < 1e-5)) wrong.push(`${output}: ${error}`);
+        }
+      }
+      expect(wrong).toEqual([]);
+      program.dispose();
+    });
+
+    it("compute the loss of more logits than one chunk has", { timeout: 900_000 }, async () => {
+      const [N, C, V] = [2100, 4, 8192]; // chunks of 2,048 and 52 rows
+      const [x, w] = [q.input("x", [N, C]), q.variable("w", [V, C])];
+      const losses = q.linearCrossEntropy(x, w, q.input("targets", [N], "i32"));
+      const weighted = q.sum(q.mul(losses, q.input("weights", [N])));
+      const [dx, dw] = q.gradients(weighted, [x, w]);
+      const entries = { main: { outputs: { losses, dx, dw } } };
+      const value = (i: number) => Math.sin(i * 12.9898) * 2;
+      const values = {
+        x: Float32Array.from({ length: N * C }, (_, i) => value(i)),
+        w: Float32Array.from({ length: V * C }, (_, i) => value(i + 0.5)),
+        targets: Int32Array.from({ length: N }, (_, i) => (i * 7919) % V),
+        weights: Float32Array.from({ length: N }, (_, i) => 1 + value(i) / 4),
+      };
+      const [program, reference] = [await compile(entries, { backend: "webgpu" }), compileReference(entries)];
+      for (const each of [program, reference]) {
+        for (const [name, data] of Object.entries(values)) each.write(name, data);
+        await each.run("main");
+      }
+      for (const output of ["losses", "dx", "dw"]) {
+        expect(distance(await program.read(output), reference.readExact(output)), output).toBeLessThan(1e-5);
+      }
+      program.dispose();
+    });
+  },
+);

@@ -4,10 +4,11 @@
  */
 import type { Buffer, TemplateKernel } from "../../../compiler/index.js";
 import { isOp } from "../../../tensor/index.js";
-import { type Emission, KernelText, type Scratch } from "../kernel.js";
+import { type Emission, KernelText, type Scratch, type Slice, sliceOf } from "../kernel.js";
 import { workgroupReduction } from "../library.js";
 import type { Reserve } from "../loop.js";
-import { emitProduct, type Matrix } from "./matmul.js";
+import { emitProduct } from "./matmul.js";
+import type { Matrix } from "./product.js";
 
 /** Floats of a chunk's logits at most, unless one row has more. */
 const CHUNK = 1 << 24;
@@ -28,7 +29,12 @@ function chunksOf(N: number, V: number): Chunk[] {
   }));
 }
 
-export function emitCrossEntropy(kernel: TemplateKernel, rounds: boolean, reserve: Reserve): Emission[] {
+export function emitCrossEntropy(
+  kernel: TemplateKernel,
+  rounds: boolean,
+  reserve: Reserve,
+  lanes: number | null,
+): Emission[] {
   const { node, operands, results, accumulate } = kernel;
   const isGradient = isOp(node, "linearCrossEntropyGradient");
   const [N, C] = node.inputs[0].shape;
@@ -38,30 +44,39 @@ export function emitCrossEntropy(kernel: TemplateKernel, rounds: boolean, reserv
   const logits = reserve(chunks[0].rows * V);
   const z: Matrix = { memory: logits, rowStride: V, columnStride: 1 };
   return chunks.flatMap(({ first, rows }, i) => {
-    const rowsOfX: Matrix = { memory: x, offset: first * C, rowStride: C, columnStride: 1 };
+    const rowsOfX: Matrix = { memory: sliceOf(x, first * C), rowStride: C, columnStride: 1 };
     // Rounding p − 1 would lose the digits of p, so slopes are not rounded.
     const byRounded = rounds ? ("b" as const) : false;
-    const forward = emitProduct({
-      ...{ M: rows, N: V, K: C, a: rowsOfX, b: { memory: w, rowStride: 1, columnStride: C }, to: logits },
-      ...{ rounds, accumulate: false },
-    });
+    const forward = emitProduct(
+      {
+        ...{ M: rows, N: V, K: C, a: rowsOfX, b: { memory: w, rowStride: 1, columnStride: C }, to: logits },
+        ...{ rounds, accumulate: false },
+      },
+      lanes,
+    );
     const losses = emitLosses(kernel, { first, rows }, V, logits, isGradient);
     if (!isGradient) return [forward, losses];
     const dw = results[2];
     return [
       forward,
       losses,
-      emitProduct({
-        ...{ M: rows, N: C, K: V, a: z, b: { memory: w, rowStride: C, columnStride: 1 } },
-        ...{ to: results[1] as Buffer, toOffset: first * C, rounds: byRounded, accumulate: false },
-      }),
+      emitProduct(
+        {
+          ...{ M: rows, N: C, K: V, a: z, b: { memory: w, rowStride: C, columnStride: 1 } },
+          ...{ to: sliceOf(results[1] as Buffer, first * C), rounds: byRounded, accumulate: false },
+        },
+        lanes,
+      ),
       ...(dw === null
         ? []
         : [
-            emitProduct({
-              ...{ M: V, N: C, K: rows, a: { memory: logits, rowStride: 1, columnStride: V }, b: rowsOfX, to: dw },
-              ...{ rounds: byRounded, accumulate: i > 0 || accumulate[2] },
-            }),
+            emitProduct(
+              {
+                ...{ M: V, N: C, K: rows, a: { memory: logits, rowStride: 1, columnStride: V }, b: rowsOfX, to: dw },
+                ...{ rounds: byRounded, accumulate: i > 0 || accumulate[2] },
+              },
+              lanes,
+            ),
           ]),
     ];
   });
@@ -78,19 +93,23 @@ function emitLosses(
   const { node, operands, results } = kernel;
   const text = new KernelText();
   const statistics = node.outputs.length > (isGradient ? 3 : 1);
-  const [entropy, greedy, squares] = [0, 1, 2].map((i) => results[(isGradient ? 3 : 1) + i] as Buffer);
-  const targets = operands[2] as Buffer;
-  const dEntropy = isGradient && node.inputs.length > 4 ? (operands[4] as Buffer) : null;
+  const part = (buffer: unknown) => sliceOf(buffer as Buffer, first);
+  const loss = part(results[0]);
+  const [entropy, greedy, squares] = statistics
+    ? [0, 1, 2].map((i) => part(results[(isGradient ? 3 : 1) + i]))
+    : [loss, loss, loss];
+  const targets = part(operands[2]);
+  const slopes = isGradient ? part(operands[3]) : null;
+  const dEntropy = isGradient && node.inputs.length > 4 ? part(operands[4]) : null;
   const z = (v: string) => text.load(logits, `block * ${V}u + ${v}`);
   const each = (lines: readonly string[]) => [
     `for (var v = tid; v < ${V}u; v += ${THREADS}u) {`,
     ...lines.map((line) => `  ${line}`),
     "}",
   ];
-  const store = (to: Buffer, value: string) => text.store(to, "n", `select(0.0f, ${value}, is_target)`);
+  const store = (to: Slice, value: string) => text.store(to, "block", `select(0.0f, ${value}, is_target)`);
   const lines = [
-    `let n = ${first}u + block;`,
-    `let target_id = ${text.load(targets, "n")};`,
+    `let target_id = ${text.load(targets, "block")};`,
     `let is_target = target_id >= 0 && target_id < ${V};`,
     `let of_target = ${z("select(0u, u32(target_id), is_target)")};`,
     "var most = -1e38f;",
@@ -113,7 +132,7 @@ function emitLosses(
       ? ["let sum_squares = sum_up(part_squares, tid);", "let row_entropy = log_sum - sum_up(part_entropy, tid) / sum;"]
       : []),
     "if (tid == 0u) {",
-    `  ${store(results[0] as Buffer, "top + log_sum - of_target")}`,
+    `  ${store(loss, "top + log_sum - of_target")}`,
     ...(statistics
       ? [
           `  ${store(entropy, "row_entropy")}`,
@@ -122,10 +141,10 @@ function emitLosses(
         ]
       : []),
     "}",
-    ...(isGradient
+    ...(slopes
       ? [
-          `let d = select(0.0f, ${text.load(operands[3] as Buffer, "n")}, is_target);`,
-          ...(dEntropy ? [`let d_entropy = select(0.0f, ${text.load(dEntropy, "n")}, is_target);`] : []),
+          `let d = select(0.0f, ${text.load(slopes, "block")}, is_target);`,
+          ...(dEntropy ? [`let d_entropy = select(0.0f, ${text.load(dEntropy, "block")}, is_target);`] : []),
           ...each([
             `let below = ${z("v")} - top;`,
             "let p = exp(below) / sum;",

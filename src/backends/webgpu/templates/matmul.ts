@@ -2,33 +2,11 @@
  * @file Matrix products. A workgroup computes a tile of the result: it loads slices of both operands into workgroup memory, and each
  * thread adds up a small tile in registers. Every element adds its products in the order of k, so its bits do not depend on the tile.
  */
-import type { Buffer, LoopBody, TemplateKernel } from "../../../compiler/index.js";
+import type { Buffer, TemplateKernel } from "../../../compiler/index.js";
 import { isOp } from "../../../tensor/index.js";
-import { type Emission, KernelText, type Memory } from "../kernel.js";
-import { BodyText } from "../loop.js";
-
-/** A matrix in memory: element (row, column) is at offset + row · rowStride + column · columnStride. */
-export interface Matrix {
-  readonly memory: Memory;
-  readonly offset?: number;
-  readonly rowStride: number;
-  readonly columnStride: number;
-}
-
-/** (M,K) · (K,N) → (M,N), contiguous at `offset` of `to`. */
-export interface Product {
-  readonly M: number;
-  readonly N: number;
-  readonly K: number;
-  readonly a: Matrix;
-  readonly b: Matrix;
-  readonly to: Memory;
-  readonly toOffset?: number;
-  readonly accumulate: boolean;
-  readonly epilogue?: LoopBody | null;
-  /** Whether operands are rounded to bf16: both, or only b. */
-  readonly rounds: boolean | "b";
-}
+import { type Emission, KernelText } from "../kernel.js";
+import { finishLines, type Matrix, type Product } from "./product.js";
+import { emitSubgroupProduct } from "./subgroup-matmul.js";
 
 /** Rows and columns of a workgroup's and of a thread's tile, and the depth of a slice. */
 export interface Tile {
@@ -52,16 +30,21 @@ function tileOf(M: number, N: number): Tile {
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 
-export function emitProduct(product: Product, tile: Tile = tileOf(product.M, product.N)): Emission {
-  const { M, N, K, a, b, to, toOffset = 0, accumulate, epilogue, rounds } = product;
+/** @param lanes of a subgroup, if the kernel may exchange values within one */
+export function emitProduct(product: Product, lanes: number | null): Emission {
+  return (lanes === null ? null : emitSubgroupProduct(product, lanes)) ?? emitTiles(product);
+}
+
+function emitTiles(product: Product, tile: Tile = tileOf(product.M, product.N)): Emission {
+  const { M, N, K, a, b, to, accumulate, epilogue, rounds } = product;
   const { BM, BN, BK, TM, TN } = tile;
   const text = new KernelText();
   const across = BN / TN;
   const threads = (BM / TM) * across;
   const [blocksM, blocksN] = [Math.ceil(M / BM), Math.ceil(N / BN)];
   const round = (x: string, isA: boolean) => (rounds === true || (rounds === "b" && !isA) ? `round_bf16(${x})` : x);
-  const at = ({ offset = 0, rowStride, columnStride }: Matrix, row: string, column: string) =>
-    `${offset}u + ${row} * ${rowStride}u + ${column} * ${columnStride}u`;
+  const at = ({ rowStride, columnStride }: Matrix, row: string, column: string) =>
+    `${row} * ${rowStride}u + ${column} * ${columnStride}u`;
   /** Loads a slice of `size` × BK; neighbouring threads take neighbouring elements in memory. */
   const slice = (name: string, matrix: Matrix, size: number, first: string, limit: number, isA: boolean) => {
     const alongK = (isA ? matrix.columnStride : matrix.rowStride) === 1;
@@ -102,7 +85,7 @@ export function emitProduct(product: Product, tile: Tile = tileOf(product.M, pro
     `var sums = array<f32, ${TM * TN}>(${sums.join(", ")});`,
     `for (var e = 0u; e < ${TM * TN}u; e++) { finish(m0 + tm + e / ${TN}u, n0 + tn + (e % ${TN}u) * ${across}u, sums[e]); }`,
   ];
-  const finish = finishLines(text, { M, N, to, toOffset, accumulate, epilogue });
+  const finish = finishLines(text, { M, N, to, accumulate, epilogue });
   return text.emission("matmul", blocksM * blocksN, lines, {
     threads,
     declarations: `var<workgroup> tile_a: array<f32, ${BM * BK}>;\nvar<workgroup> tile_b: array<f32, ${BN * BK}>;`,
@@ -110,43 +93,11 @@ export function emitProduct(product: Product, tile: Tile = tileOf(product.M, pro
   });
 }
 
-/** Stores one element `sum` of a product at (r, c), after its epilogue. */
-export function finishLines(
-  text: KernelText,
-  product: Pick<Product, "M" | "N" | "to" | "toOffset" | "accumulate" | "epilogue">,
-): string[] {
-  const { M, N, to, toOffset = 0, accumulate, epilogue } = product;
-  const at = `${toOffset}u + r * ${N}u + c`;
-  const stores = epilogue?.results ?? [];
-  // What the epilogue stores in the product's own buffer replaces it.
-  const replaced = stores.some((result) => result.kind === "store" && result.access.buffer === to);
-  const code = epilogue ? new BodyText(epilogue, text, new Map([[to as Buffer, "whole"]])) : null;
-  return [
-    `if (r >= ${M}u || c >= ${N}u) { return; }`,
-    `let whole = ${accumulate ? `${text.load(to, at)} + sum` : "sum"};`,
-    ...(code
-      ? code.lines(
-          stores.map(({ value }) => value),
-          "r",
-          "c",
-          new Set(),
-        )
-      : []),
-    ...(replaced ? [] : [text.store(to, at, "whole")]),
-    ...(code
-      ? code.stores(
-          stores.map((_, i) => i),
-          "r",
-          "c",
-        )
-      : []),
-  ];
-}
-
 /** The product of a kernel of dtype f32, bf16 or f16. */
 export function emitMatmul(
   { node, operands, results, accumulate, epilogue }: TemplateKernel,
   rounds: boolean,
+  lanes: number | null,
 ): Emission[] {
   if (!isOp(node, "matmul")) throw new Error("unreachable");
   const { transposeA, transposeB } = node.attributes;
@@ -154,5 +105,5 @@ export function emitMatmul(
   const K = node.inputs[0].shape[transposeA ? 0 : 1];
   const a = { memory: operands[0] as Buffer, rowStride: transposeA ? 1 : K, columnStride: transposeA ? M : 1 };
   const b = { memory: operands[1] as Buffer, rowStride: transposeB ? 1 : N, columnStride: transposeB ? K : 1 };
-  return [emitProduct({ M, N, K, a, b, to: results[0] as Buffer, accumulate: accumulate[0], epilogue, rounds })];
+  return [emitProduct({ M, N, K, a, b, to: results[0] as Buffer, accumulate: accumulate[0], epilogue, rounds }, lanes)];
 }
