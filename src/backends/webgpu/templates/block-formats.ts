@@ -6,7 +6,7 @@ import type { Buffer, TemplateKernel } from "../../../compiler/index.js";
 import { BLOCKS, type BlockDType } from "../../../tensor/index.js";
 import { type Emission, KernelText, type Scratch, THREADS, threadsOver } from "../kernel.js";
 import type { Reserve } from "../loop.js";
-import { finishLines } from "./matmul.js";
+import { finishLines } from "./product.js";
 
 /** Values with a common scale. */
 export const groupOf = (dtype: BlockDType) => (dtype === "q6_k" ? 16 : 32);
