@@ -107,8 +107,9 @@ async function freeze(out: string, job: string, run?: Run): Promise<number[]> {
   return pids;
 }
 
-/** Whether a stopped process has got a signal that it has not handled yet. */
-function isPending(pid: number, signal: number): boolean {
+/** Whether a stopped process has got a signal; if Slurm woke it for that, it may have ended. */
+function hasGot(pid: number, signal: number): boolean {
+  if (!existsSync(`/proc/${pid}/status`)) return true;
   const masks = readFileSync(`/proc/${pid}/status`, "utf8").matchAll(/^S[ih][gd]Pnd:\s*(\w+)$/gm);
   return [...masks].some(([, mask]) => ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n);
 }
@@ -181,8 +182,8 @@ describe.skipIf(process.env.QUERN_SLURM === undefined)("training on a Slurm clus
       const seconds =
         (time as string).split(":").reduce((sum, part) => 60 * sum + Number(part), 0) + 86_400 * Number(days);
       cluster.call("scontrol", "update", `JobId=${job}`, `TimeLimit=${Math.ceil(seconds / 60) + 2}`);
-      await until("SIGUSR1", () => ranks.every((pid) => isPending(pid, constants.signals.SIGUSR1)), run);
-      for (const pid of ranks) process.kill(pid, "SIGCONT");
+      await until("SIGUSR1", () => ranks.every((pid) => hasGot(pid, constants.signals.SIGUSR1)), run);
+      for (const pid of ranks) if (existsSync(`/proc/${pid}`)) process.kill(pid, "SIGCONT");
       await until(
         "the job waits again",
         () => /PENDING/.test(cluster.call("squeue", "-h", "-j", job, "-o", "%T")),
