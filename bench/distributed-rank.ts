@@ -54,11 +54,15 @@ async function measure(ranks: Ranks): Promise<RankFigures> {
     const ids = Int32Array.from({ length: batch * sequence }, () => Math.floor(Math.random() * model.vocabSize));
     await ranks.barrier(); // none starts while another is still busy
     const start = performance.now();
-    const { loss, communicationSeconds } = await step(training, [{ ids, targets: ids, segments: new Int32Array(ids.length) }], {
-      step: index,
-      steps: WARMUP + steps,
-      schedule: SCHEDULE,
-    });
+    const { loss, communicationSeconds } = await step(
+      training,
+      [{ ids, targets: ids, segments: new Int32Array(ids.length) }],
+      {
+        step: index,
+        steps: WARMUP + steps,
+        schedule: SCHEDULE,
+      },
+    );
     last = loss as number;
     if (index < WARMUP) continue;
     seconds.push((performance.now() - start) / 1000);
